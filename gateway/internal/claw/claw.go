@@ -1,0 +1,153 @@
+// Package claw holds the nouns of the gateway: messages, turns, tool calls, their results, and the
+// labels and tiers they carry. It does no I/O and knows no other package of the gateway, so that
+// every floor can speak of the same things.
+//
+// The zero value of everything that grants is the strictest one: the zero [Tier] asks, the zero
+// [Label] is external and private.
+package claw
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/secureclaw/secureclaw/internal/strict"
+)
+
+// SessionID names one conversation; its turns, label and approvals belong to it.
+type SessionID string
+
+// CallID names one tool call of one model answer. It is ours, unique over all sessions, never the model's.
+type CallID string
+
+// RunID names one message on its way to one answer.
+type RunID string
+
+// Channel says by which door a message came in: "terminal", "telegram", "heartbeat".
+type Channel string
+
+// Origin is who set a run in motion.
+type Origin struct {
+	Channel Channel `json:"channel"`
+	// User is the stable, numeric identity of the sender on that channel (a uid, a Telegram id), never a display name.
+	User string `json:"user,omitzero"`
+}
+
+// Message is one thing a user (or a clock) said.
+type Message struct {
+	ID      string    `json:"id"`
+	Session SessionID `json:"session"`
+	Text    string    `json:"text"`
+	Origin  Origin    `json:"origin"`
+	Label   Label     `json:"label"`
+	At      time.Time `json:"at"`
+}
+
+// Role is the author of a turn.
+type Role string
+
+// The two authors of a conversation. Tool results travel in a user turn, as the model APIs want it.
+const (
+	User      Role = "user"
+	Assistant Role = "assistant"
+)
+
+// Turn is one step of a conversation as the model sees it.
+type Turn struct {
+	Role    Role         `json:"role"`
+	Text    string       `json:"text,omitzero"`
+	Calls   []ToolCall   `json:"calls,omitempty"`   // assistant turns only
+	Results []ToolResult `json:"results,omitempty"` // user turns only, one for each call of the turn before
+}
+
+// Tool is what a model is told about a tool. Schema is a JSON Schema object for its input.
+type Tool struct {
+	Name        string       `json:"name"`
+	Description string       `json:"description"`
+	Schema      strict.Value `json:"schema"`
+}
+
+// ToolCall is what the model asked for, byte for byte; nothing in it is trusted. ModelID is the
+// model's own id for the call and is used only to pair its result on the model's wire.
+type ToolCall struct {
+	ID      CallID `json:"id"`
+	ModelID string `json:"modelId,omitzero"`
+	Tool    string `json:"tool"`
+	Input   string `json:"input"`
+}
+
+// Status is how a call ended. The zero Status is no success.
+type Status string
+
+// The ends of a call. All but OK are told to the model as errors it can read; none is a fault of ours.
+const (
+	OK        Status = "ok"        // ran, and the tool says it did what was asked
+	Failed    Status = "failed"    // ran, and the tool says it did not (exit code, missing file)
+	Refused   Status = "refused"   // did not run: invalid, or forbidden by code
+	Denied    Status = "denied"    // did not run: the user said no
+	Expired   Status = "expired"   // did not run: nobody answered in time
+	Cancelled Status = "cancelled" // stopped by the user or by shutdown; it may have had effects
+	TimedOut  Status = "timeout"   // killed at its deadline; it may have had effects
+	Unknown   Status = "unknown"   // started, and we do not know how it ended; it is never repeated
+)
+
+// ToolResult is what came back from a call, for the model and for the record.
+type ToolResult struct {
+	Call    CallID `json:"call"`
+	ModelID string `json:"modelId,omitzero"`
+	Tool    string `json:"tool"`
+	Status  Status `json:"status"`
+	// Content is the tool's output (JSON for executor tools) or one plain sentence that says what happened and what to do.
+	Content string `json:"content"`
+	Label   Label  `json:"label"`
+	// Tier and Rule say which rule let the call pass or made it ask; Duration is wall time without the wait for a human.
+	Tier     Tier          `json:"tier"`
+	Rule     string        `json:"rule,omitzero"`
+	Duration time.Duration `json:"durationNs,format:nano"`
+}
+
+// IsError reports whether a model should read the result as an error.
+func (r ToolResult) IsError() bool { return r.Status != OK }
+
+// MountGrant is the right to one configured mount, by name. Mode is "ro" or "rw".
+type MountGrant struct {
+	Name string `json:"name"`
+	Mode string `json:"mode"`
+}
+
+// Action is a tool call after it was parsed, cleaned and given its defaults: once, and in one
+// form. What the user is shown is what is hashed is what is stored is what runs.
+type Action struct {
+	Tool string `json:"tool"`
+	// Executor is the kind of container that runs it ("shell", "file", "web"), empty for a tool inside the gateway.
+	Executor string `json:"executor,omitzero"`
+	// Input is the canonical JSON (RFC 8785) of the cleaned arguments; paths in it are absolute and clean.
+	Input   strict.Value `json:"input"`
+	Mounts  []MountGrant `json:"mounts,omitempty"`
+	Domains []string     `json:"domains,omitempty"`
+	// TimeoutMS is how long the tool may run, in milliseconds.
+	TimeoutMS int64 `json:"timeoutMs,omitzero"`
+}
+
+// Digest is the SHA-256 over the canonical form of the action, in hex. Approvals are bound to it.
+func (a Action) Digest() (string, error) {
+	data, err := strict.CanonicalOf(a)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// Usage counts the tokens of one or more model answers.
+type Usage struct {
+	Input      int64 `json:"input"`      // tokens read at full price
+	Output     int64 `json:"output"`     // tokens written
+	CacheRead  int64 `json:"cacheRead"`  // tokens read from the prompt cache
+	CacheWrite int64 `json:"cacheWrite"` // tokens written to the prompt cache
+}
+
+// Add returns the sum.
+func (u Usage) Add(v Usage) Usage {
+	return Usage{u.Input + v.Input, u.Output + v.Output, u.CacheRead + v.CacheRead, u.CacheWrite + v.CacheWrite}
+}

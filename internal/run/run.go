@@ -1,0 +1,148 @@
+// Package run is the contract between the gateway and the runner, and the task inside it that
+// the executor reads. Both sides of the wall import it, and it imports neither.
+//
+//	gateway                              runner                               executor (in a container)
+//	  │ hello ───────────────────────────▶ │                                      │
+//	  │ ◀─────────────────────────── hello │                                      │
+//	  │ Request{run: token, task} ───────▶ │ verify, clip, create, attach, start  │
+//	  │ ◀──────────────── Event{started}   │ Envelope{token, task} ─────────────▶ │ verify, run
+//	  │ ◀──────────────── Event{result}    │ ◀────────────────── Output, one line │ exit
+//
+// One connection carries one request. Closing it cancels: the runner kills the container. Frames
+// are those of package wire: one line of JSON, at most wire.MaxFrame bytes.
+package run
+
+import "github.com/secureclaw/secureclaw/internal/strict"
+
+// Request is what the gateway asks; exactly one field is set.
+type Request struct {
+	// Run asks for one task in one fresh container.
+	Run *Order `json:"run,omitzero"`
+	// Status asks what the runner can do now; it starts nothing.
+	Status *struct{} `json:"status,omitzero"`
+}
+
+// Order is one task and the token that allows it. Task is the canonical JSON of a [Task]; its
+// SHA-256 stands in the token.
+type Order struct {
+	Token string       `json:"token"`
+	Task  strict.Value `json:"task"`
+}
+
+// Event is what the runner answers; exactly one field is set. Result, Refusal and Status end the request.
+type Event struct {
+	Started *Started `json:"started,omitzero"`
+	Result  *Result  `json:"result,omitzero"`
+	Refusal *Refusal `json:"refusal,omitzero"`
+	Status  *Status  `json:"status,omitzero"`
+}
+
+// Started says that the container runs and has its task: from here on there may be effects.
+type Started struct {
+	Container string `json:"container"` // the engine's id
+	Image     string `json:"image"`     // the image's id, sha256:…
+}
+
+// Refusal says that nothing ran. What, Why and Fix are one sentence each, for a user to read.
+type Refusal struct {
+	Code string `json:"code"` // stable word for tests and the audit log: token, mount, limit, engine, image, runtime, busy, …
+	What string `json:"what"`
+	Why  string `json:"why,omitzero"`
+	Fix  string `json:"fix,omitzero"`
+}
+
+// Outcome is how a started task ended, as the runner saw it.
+type Outcome string
+
+// The ends of a started task.
+const (
+	Finished  Outcome = "finished"  // the executor delivered one Output
+	TimedOut  Outcome = "timeout"   // the deadline passed, the container was killed
+	OutOfMem  Outcome = "oom"       // the memory limit killed the executor itself
+	Broken    Outcome = "broken"    // no, a malformed or an oversized result; the container was killed
+	Cancelled Outcome = "cancelled" // the gateway closed the connection
+)
+
+// Result ends a task that was started.
+type Result struct {
+	Outcome Outcome `json:"outcome"`
+	// Output is set when Outcome is Finished.
+	Output *Output `json:"output,omitzero"`
+	// Detail says in one sentence why the outcome is not Finished.
+	Detail string `json:"detail,omitzero"`
+	Timing Timing `json:"timing"`
+}
+
+// Timing says where the time of a call went, in microseconds.
+type Timing struct {
+	Verify int64 `json:"verifyUs"` // token and clipping
+	Create int64 `json:"createUs"` // create and attach
+	Start  int64 `json:"startUs"`  // the engine's start
+	Task   int64 `json:"taskUs"`   // task written to output read
+}
+
+// Status is the runner's own health.
+type Status struct {
+	Version string `json:"version"`
+	Engine  string `json:"engine"` // "Docker 28.2.2, API 1.51", empty when unreachable
+	// Problem is what keeps the runner from running anything, empty when it can run.
+	Problem *Refusal `json:"problem,omitzero"`
+	// Executors lists each executor kind and what keeps it from running.
+	Executors []ExecutorStatus `json:"executors,omitempty"`
+	// Running counts containers that live now.
+	Running int `json:"running"`
+}
+
+// ExecutorStatus says whether one kind of executor can run.
+type ExecutorStatus struct {
+	Kind    string   `json:"kind"`
+	Image   string   `json:"image"`   // configured name
+	ImageID string   `json:"imageId"` // the id it stands for now, empty when missing
+	Problem *Refusal `json:"problem,omitzero"`
+}
+
+// Envelope is the one line on the executor's stdin.
+type Envelope struct {
+	Token string       `json:"token"`
+	Task  strict.Value `json:"task"` // canonical JSON of a Task
+}
+
+// Task is what one executor does in its one life. Its canonical JSON is hashed into the token.
+type Task struct {
+	Call  string       `json:"call"`
+	Tool  string       `json:"tool"`
+	Input strict.Value `json:"input"` // canonical JSON of the tool's argument type in tools.go
+	// Roots are the folders the task may touch, as they appear inside the container.
+	Roots []Root `json:"roots,omitempty"`
+	// TimeoutMS is the executor's own deadline in milliseconds; the runner's comes 2 s later.
+	TimeoutMS int64 `json:"timeoutMs"`
+	// OutputCap is the most bytes of each output text (stdout, stderr, file content) in the result.
+	OutputCap int `json:"outputCap"`
+}
+
+// Root is one mounted folder inside the container. Mode is "ro" or "rw".
+type Root struct {
+	Name string `json:"name"`
+	Path string `json:"path"`
+	Mode string `json:"mode"`
+}
+
+// OutputStatus is the tool's own verdict. The zero value is no success.
+type OutputStatus string
+
+// The verdicts of a tool.
+const (
+	OutputOK       OutputStatus = "ok"
+	OutputFailed   OutputStatus = "failed"  // ran; Value or Error says what went wrong
+	OutputRefused  OutputStatus = "refused" // did nothing: token, path or argument
+	OutputTimedOut OutputStatus = "timeout" // the executor's own deadline; Value holds what there was
+)
+
+// Output is the one line on the executor's stdout. Value is the canonical result type of the tool
+// in tools.go; Error is one sentence for model and user.
+type Output struct {
+	Call   string       `json:"call"`
+	Status OutputStatus `json:"status"`
+	Value  strict.Value `json:"value,omitzero"`
+	Error  string       `json:"error,omitzero"`
+}
