@@ -3,6 +3,9 @@
 // A [Minter] (gateway only) signs [Claims]; a [Verifier] (runner, then executor) holds only the
 // public key and can mint nothing. Any doubt is a refusal: see [Verifier.Verify]. Tokens are JWTs
 // (RFC 7519) signed with Ed25519 (RFC 8037), and nothing in a token's header chooses key or algorithm.
+//
+// Signing and checking are done here with crypto/ed25519 alone. The usual JWT library reaches package
+// net (by crypto/x509), and an executor must not; in the tests it is the second opinion.
 package capability
 
 // Issuer and Type are the only accepted iss and typ.
