@@ -52,5 +52,5 @@ func Example() {
 	// read_file [{workspace ro}] <nil>
 	// <nil>
 	// token refused (replay): used before
-	// token refused (task): signed for a task with digest dacfc3b41ba2…, got 5bf59c3c9acf…
+	// token refused (task): signed for a task with digest bd66ef818ad9…, got 643405f0c90f…
 }
