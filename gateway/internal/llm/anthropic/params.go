@@ -1,0 +1,89 @@
+package anthropic
+
+import (
+	"encoding/json"
+	"fmt"
+
+	sdk "github.com/anthropics/anthropic-sdk-go"
+	"github.com/anthropics/anthropic-sdk-go/packages/param"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/gateway/internal/llm"
+	"github.com/secureclaw/secureclaw/gateway/internal/llm/internal/link"
+)
+
+// params is the request on the wire. It marks three points up to which the vendor may cache the prompt,
+// of the four that are allowed: the last tool, the last stable block of the system prompt, and the end of the
+// conversation so far, which is the beginning of the next request.
+func params(model string, req llm.Request) (sdk.MessageNewParams, error) {
+	out := sdk.MessageNewParams{Model: model, MaxTokens: int64(req.MaxTokens)}
+	for i, text := range req.System {
+		if !link.Blank(text) {
+			out.System = append(out.System, sdk.TextBlockParam{Text: text})
+		}
+		if i+1 == req.Stable && len(out.System) > 0 {
+			out.System[len(out.System)-1].CacheControl = sdk.NewCacheControlEphemeralParam()
+		}
+	}
+	for _, tool := range req.Tools {
+		if !json.Valid(tool.Schema) {
+			return out, fmt.Errorf("tool %q: its schema is not JSON", tool.Name)
+		}
+		out.Tools = append(out.Tools, sdk.ToolUnionParam{OfTool: &sdk.ToolParam{
+			Name:        tool.Name,
+			Description: sdk.String(tool.Description),
+			InputSchema: param.Override[sdk.ToolInputSchemaParam](json.RawMessage(tool.Schema)),
+		}})
+	}
+	if n := len(out.Tools); n > 0 {
+		out.Tools[n-1].OfTool.CacheControl = sdk.NewCacheControlEphemeralParam()
+	}
+	for _, turn := range req.Turns {
+		out.Messages = add(out.Messages, turn)
+	}
+	if n := len(out.Messages); n > 0 {
+		blocks := out.Messages[n-1].Content
+		if mark := blocks[len(blocks)-1].GetCacheControl(); mark != nil {
+			*mark = sdk.NewCacheControlEphemeralParam()
+		}
+	}
+	return out, nil
+}
+
+// add appends a turn. A turn without content is left out, because the vendor refuses it, and two turns of
+// one author become one, because the vendor wants them to alternate.
+func add(messages []sdk.MessageParam, turn claw.Turn) []sdk.MessageParam {
+	blocks := content(turn)
+	if len(blocks) == 0 {
+		return messages
+	}
+	role := sdk.MessageParamRoleUser
+	if turn.Role == claw.Assistant {
+		role = sdk.MessageParamRoleAssistant
+	}
+	if n := len(messages); n > 0 && messages[n-1].Role == role {
+		messages[n-1].Content = append(messages[n-1].Content, blocks...)
+		return messages
+	}
+	return append(messages, sdk.MessageParam{Role: role, Content: blocks})
+}
+
+// content is a turn in blocks: what was said before what was called, but results before all else.
+func content(turn claw.Turn) []sdk.ContentBlockParamUnion {
+	var blocks []sdk.ContentBlockParamUnion
+	for _, result := range turn.Results {
+		block := sdk.ToolResultBlockParam{ToolUseID: result.ModelID, IsError: sdk.Bool(result.IsError())}
+		if !link.Blank(result.Content) {
+			block.Content = []sdk.ToolResultBlockParamContentUnion{{OfText: &sdk.TextBlockParam{Text: result.Content}}}
+		}
+		blocks = append(blocks, sdk.ContentBlockParamUnion{OfToolResult: &block})
+	}
+	if !link.Blank(turn.Text) {
+		blocks = append(blocks, sdk.NewTextBlock(turn.Text))
+	}
+	for _, call := range turn.Calls {
+		input := json.RawMessage(link.Input(call.Input))
+		blocks = append(blocks, sdk.NewToolUseBlock(call.ModelID, input, link.ToolName(call.Tool)))
+	}
+	return blocks
+}
