@@ -1,0 +1,192 @@
+// Package executor is the inside of a container: it takes one task, checks once more that it is
+// allowed, does it, writes one result and ends.
+//
+//	stdin   one line: run.Envelope{token, task}          at most MaxLine bytes
+//	stdout  one line: run.Output{call, status, value}    at most MaxLine bytes
+//
+// It promises that nothing runs without a token that the gateway signed for this kind of executor
+// and for these very task bytes, that every task gets an answer by its deadline, and that what a
+// command prints is data: stdout belongs to this process alone, and no process that it starts can
+// open, inherit or trace it. It refuses a task for a root that the token does not name, a limit that
+// is zero, and a tool that it does not have.
+//
+// A program calls [Seal] before anything else and then [Serve]. It is made to be process 1 of a
+// container with no network, no capabilities and a read-only root, on Linux; it does not replace them.
+package executor
+
+import (
+	"bufio"
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"time"
+
+	"github.com/secureclaw/secureclaw/internal/capability"
+	"github.com/secureclaw/secureclaw/internal/run"
+	"github.com/secureclaw/secureclaw/internal/strict"
+)
+
+const (
+	// MaxLine is the most bytes of the line in and of the line out, as in package wire.
+	MaxLine = 1 << 20
+	// MaxCap is the most bytes of one output text, whatever the task says.
+	MaxCap = 128 << 10
+	// KeyVariable is the environment variable with the verifying key: 32 bytes in standard base64.
+	KeyVariable = "SECURECLAW_VERIFY_KEY"
+
+	// grace is how long a tool may take to hand over what it has after its deadline. The runner
+	// kills the container 2 s after the deadline, and the answer must be out by then.
+	grace = 1200 * time.Millisecond
+)
+
+// Options are what [Serve] needs. Every field is required; a zero field refuses every task.
+type Options struct {
+	Kind   string // audience of the tokens: shell, file, web
+	Stdin  io.Reader
+	Stdout io.Writer
+	Key    string // verifying key as [KeyVariable] holds it
+	Now    func() time.Time
+	Tools  map[string]Tool
+}
+
+// Tool does one call. It returns soon after ctx ends, with what it has until then.
+type Tool func(ctx context.Context, call Call) Answer
+
+// Call is what a tool gets to see of a task.
+type Call struct {
+	Input strict.Value // the tool's argument type in package run
+	Roots Roots
+	Cap   int // most bytes of each output text
+}
+
+// Serve reads one task, does it and writes one result. It returns the exit code of the program: 0
+// when a result was written, even a refusal, and 1 when none could be.
+func Serve(o Options) int {
+	reserve()
+	out := o.serve()
+	line, err := strict.Encode(out)
+	if err != nil || len(line)+1 > MaxLine {
+		// A tool keeps its own texts small. What is too large in spite of that is not cut blindly.
+		line, err = strict.Encode(run.Output{
+			Call: out.Call, Status: run.OutputFailed,
+			Error: "the result does not fit into one frame of 1 MiB; ask for less",
+		})
+	}
+	if err != nil {
+		return 1
+	}
+	if _, err := o.Stdout.Write(append(line, '\n')); err != nil {
+		return 1
+	}
+	return 0
+}
+
+func (o Options) serve() run.Output {
+	line, err := strict.ReadLine(bufio.NewReader(o.Stdin), MaxLine)
+	if err != nil {
+		return run.Output{Status: run.OutputRefused, Error: fmt.Sprintf("no task on stdin: %v", err)}
+	}
+	task, err := Accept(line, o.Kind, o.Key, o.Now)
+	if err != nil {
+		return run.Output{Call: task.Call, Status: run.OutputRefused, Error: err.Error()}
+	}
+	tool := o.Tools[task.Tool]
+	if tool == nil {
+		return run.Output{Call: task.Call, Status: run.OutputRefused, Error: fmt.Sprintf("the %s executor has no tool %.40q", o.Kind, task.Tool)}
+	}
+	return Perform(context.Background(), task, tool)
+}
+
+// Accept returns the task in line, an encoded [run.Envelope], when its token allows it: signed by
+// the holder of key (standard base64) for an executor of this kind and for these bytes, now. The
+// task's limits are then the lower of its own and the token's. With an error, only Call of the task
+// may be set, so that the refusal can be addressed; nothing else of it may be used.
+func Accept(line []byte, kind, key string, now func() time.Time) (run.Task, error) {
+	public, err := base64.StdEncoding.Strict().DecodeString(key)
+	if err != nil || len(public) != ed25519.PublicKeySize {
+		return run.Task{}, fmt.Errorf("no verifying key: %s must hold %d bytes in base64", KeyVariable, ed25519.PublicKeySize)
+	}
+	var envelope run.Envelope
+	if err := strict.Decode(line, &envelope); err != nil {
+		return run.Task{}, fmt.Errorf("envelope: %w", err)
+	}
+	var task run.Task
+	taskErr := strict.Decode(envelope.Task, &task)
+	claims, err := capability.NewVerifier(public, now).Verify(envelope.Token, []string{kind}, envelope.Task)
+	if err != nil {
+		return run.Task{Call: task.Call}, err
+	}
+	if taskErr != nil {
+		return run.Task{Call: task.Call}, fmt.Errorf("task: %w", taskErr)
+	}
+	if err := allow(task, claims); err != nil {
+		return run.Task{Call: task.Call}, err
+	}
+	task.TimeoutMS = min(task.TimeoutMS, claims.TimeoutMS)
+	task.OutputCap = int(min(int64(task.OutputCap), claims.OutputCap, MaxCap))
+	return task, nil
+}
+
+// allow refuses a task that says more than its token. The digest already binds the two; this is for
+// a gateway that signs something other than what it means.
+func allow(task run.Task, claims capability.Claims) error {
+	switch {
+	case task.Tool != claims.Tool:
+		return fmt.Errorf("the token is for tool %.40q, the task is for %.40q", claims.Tool, task.Tool)
+	case task.Call != claims.Call:
+		return fmt.Errorf("the token is for call %.40q, the task is for %.40q", claims.Call, task.Call)
+	case task.TimeoutMS <= 0:
+		return errors.New("the task has no time limit")
+	case task.OutputCap <= 0:
+		return errors.New("the task has no output limit")
+	}
+	modes := make(map[string]string, len(claims.Mounts))
+	for _, m := range claims.Mounts {
+		modes[m.Name] = m.Mode
+	}
+	for _, root := range task.Roots {
+		allowed, ok := modes[root.Name]
+		switch {
+		case !ok:
+			return fmt.Errorf("the token does not name the mount %.40q", root.Name)
+		case root.Mode != "ro" && root.Mode != "rw":
+			return fmt.Errorf("mount %.40q has mode %.10q, want ro or rw", root.Name, root.Mode)
+		case root.Mode == "rw" && allowed != "rw":
+			return fmt.Errorf("the token allows reading the mount %.40q, the task wants to write", root.Name)
+		case !path.IsAbs(root.Path) || path.Clean(root.Path) != root.Path:
+			return fmt.Errorf("mount %.40q is at %.80q, want a clean absolute path", root.Name, root.Path)
+		}
+	}
+	return nil
+}
+
+// Perform runs tool for an accepted task under the task's time limit. It always returns in time: a
+// tool that panics has failed, and one that does not come back is left behind for the end of the
+// process.
+func Perform(ctx context.Context, task run.Task, tool Tool) run.Output {
+	limit := time.Duration(task.TimeoutMS) * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	answered := make(chan Answer, 1)
+	go func() {
+		// The panic's text could hold a piece of a file; that the call failed is all that leaves.
+		defer func() {
+			if recover() != nil {
+				answered <- Failed("the executor has a defect and could not finish this call")
+			}
+		}()
+		answered <- tool(ctx, Call{Input: task.Input, Roots: task.Roots, Cap: task.OutputCap})
+	}()
+	late := time.NewTimer(limit + grace)
+	defer late.Stop()
+	select {
+	case answer := <-answered:
+		return answer.output(task.Call)
+	case <-late.C:
+		return TimedOut(nil, "the call did not end within its %v", limit).output(task.Call)
+	}
+}
