@@ -1,0 +1,7 @@
+package wire
+
+// DialOwner is Dial for a socket that must belong to owner.
+var DialOwner = dial
+
+// ForUID makes l accept only uid.
+func (l *Listener) ForUID(uid uint32) { l.uid = uid }
