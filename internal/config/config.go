@@ -1,8 +1,9 @@
 // Package config reads secureclaw.yaml and .env: strictly, with every error at once and its line
 // and column, and explains where each effective value comes from. See [Load].
 //
-// It refuses unknown keys, a second document, values out of range and rules whose examples do
-// not come out as written. It never prints a secret.
+// It refuses unknown keys, a second document, values out of range, conditions that could never hold
+// and mounts that would show an agent its own secrets. It never prints a secret. Whether a rule's
+// examples come out as written is for the one who classifies calls to say.
 package config
 
 import "time"
@@ -18,6 +19,8 @@ type Config struct {
 	Heartbeats     []Heartbeat         `yaml:"heartbeats"`
 	OAuth          map[string]OAuth    `yaml:"oauth"` // by service: google, github
 	Docker         Docker              `yaml:"docker"`
+
+	origin *origin
 }
 
 // LLM says which model answers.

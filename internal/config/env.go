@@ -1,0 +1,159 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// envVar is one variable of .env.
+type envVar struct {
+	name    string
+	meaning string
+	get     func(*Secrets) *Secret // nil for the list of ids
+}
+
+// Names of the variables that .env may hold.
+const (
+	envTelegramToken    = "TELEGRAM_BOT_TOKEN"
+	envAllowedUsers     = "ALLOWED_USER_IDS"
+	envAnthropicKey     = "ANTHROPIC_API_KEY"
+	envOpenAIKey        = "OPENAI_API_KEY"
+	envCapabilitySecret = "CAPABILITY_SECRET"
+	envOAuthKey         = "OAUTH_KEY"
+)
+
+// capabilityPublicKey is what the runner gets instead of envCapabilitySecret.
+const capabilityPublicKey = "CAPABILITY_PUBLIC_KEY"
+
+func envVars() []envVar {
+	return []envVar{
+		{envTelegramToken, "The bot's token, from @BotFather. Only the bridge gets it.", func(s *Secrets) *Secret { return &s.TelegramBotToken }},
+		{envAllowedUsers, "Numeric Telegram ids that may talk to the agent. Empty: nobody.", nil},
+		{envAnthropicKey, "The key for Claude. Only the gateway gets it.", func(s *Secrets) *Secret { return &s.AnthropicAPIKey }},
+		{envOpenAIKey, "The key for llm.provider openai. Only the gateway gets it.", func(s *Secrets) *Secret { return &s.OpenAIAPIKey }},
+		{envCapabilitySecret, "Signs what each tool call may touch. Generated; only the gateway gets it.", func(s *Secrets) *Secret { return &s.CapabilitySecret }},
+		{envOAuthKey, "Seals the tokens of connected services. Generated; only the gateway gets it.", func(s *Secrets) *Secret { return &s.OAuthKey }},
+	}
+}
+
+func envNames() []string {
+	var names []string
+	for _, v := range envVars() {
+		names = append(names, v.name)
+	}
+	return names
+}
+
+// parseEnv reads lines of NAME=VALUE. A value may stand in single quotes (taken as it is) or in
+// double quotes (\\ \" \n \t); nothing is ever expanded. A message never repeats a value.
+func parseEnv(name string, data []byte) (map[string]string, map[string]Place, Errors) {
+	values, places := map[string]string{}, map[string]Place{}
+	var errs Errors
+	fail := func(line, column int, key, format string, args ...any) {
+		errs = append(errs, Problem{File: name, Line: line, Column: column, Key: key, Message: fmt.Sprintf(format, args...)})
+	}
+	if len(data) > maxFile {
+		fail(0, 0, "", "the file is larger than %v", Bytes(maxFile))
+		return nil, nil, errs
+	}
+	for i, line := range strings.Split(string(data), "\n") {
+		number := i + 1
+		line = strings.TrimSuffix(line, "\r")
+		trimmed := strings.TrimLeft(line, " \t")
+		if trimmed == "" || trimmed[0] == '#' {
+			continue
+		}
+		indent := len(line) - len(trimmed)
+		key, raw, ok := strings.Cut(trimmed, "=")
+		if !ok {
+			fail(number, indent+1, "", "want NAME=VALUE")
+			continue
+		}
+		if rest, exported := strings.CutPrefix(key, "export "); exported {
+			key = strings.TrimLeft(rest, " ")
+		}
+		if !slices.Contains(envNames(), key) {
+			switch near := nearest(key, envNames()); {
+			case looksSecret(key):
+				fail(number, indent+1, "", "unknown name; known here: %s", strings.Join(envNames(), ", "))
+			case near != "" && strings.TrimSpace(key) == near:
+				fail(number, indent+1, near, "no space may stand before =")
+			case near != "":
+				fail(number, indent+1, clip(key), "unknown name %q; did you mean %q?", clip(key), near)
+			default:
+				fail(number, indent+1, clip(key), "unknown name %q; known here: %s", clip(key), strings.Join(envNames(), ", "))
+			}
+			continue
+		}
+		if first, twice := places[key]; twice {
+			fail(number, indent+1, key, "%s stands twice, in lines %d and %d; keep one", key, first.Line, number)
+			continue
+		}
+		places[key] = Place{name, number, indent + 1}
+		value, why := envValue(raw)
+		if why != "" {
+			fail(number, indent+len(trimmed)-len(raw)+1, key, "%s: %s", key, why)
+			continue
+		}
+		values[key] = value
+	}
+	return values, places, errs
+}
+
+func envValue(raw string) (value, why string) {
+	if !utf8.ValidString(raw) || strings.ContainsFunc(raw, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+		return "", "the value holds a control character or is not UTF-8"
+	}
+	raw = strings.TrimRight(raw, " \t")
+	if raw == "" {
+		return "", ""
+	}
+	quote := raw[0]
+	if quote != '"' && quote != '\'' {
+		if at := strings.Index(raw, " #"); at >= 0 {
+			raw = strings.TrimRight(raw[:at], " \t")
+		}
+		if strings.ContainsAny(raw, " \t\"'`$\\") {
+			return "", "the value holds a space, a quote, $ or \\; put it in single quotes"
+		}
+		return raw, ""
+	}
+	var b strings.Builder
+	for i := 1; i < len(raw); i++ {
+		switch c := raw[i]; {
+		case c == quote:
+			rest := strings.TrimLeft(raw[i+1:], " \t")
+			if rest != "" && rest[0] != '#' {
+				return "", "something follows the closing quote"
+			}
+			return b.String(), ""
+		case c == '\\' && quote == '"':
+			i++
+			if i == len(raw) || !strings.ContainsRune(`\"nt`, rune(raw[i])) {
+				return "", `in double quotes, a backslash may stand before \ " n or t only`
+			}
+			b.WriteByte(map[byte]byte{'n': '\n', 't': '\t', '"': '"', '\\': '\\'}[raw[i]])
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return "", "the closing quote is missing"
+}
+
+// parseUserIDs reads numbers between commas or spaces.
+func parseUserIDs(value string) ([]int64, string) {
+	var ids []int64
+	for _, word := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' }) {
+		id, err := strconv.ParseInt(word, 10, 64)
+		if err != nil || id <= 0 || !decimal(word) {
+			return nil, fmt.Sprintf("%q is no user id; Telegram ids are whole numbers above 0 (a name can be taken over, a number cannot)", clip(word))
+		}
+		if !slices.Contains(ids, id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, ""
+}
