@@ -105,7 +105,11 @@ func makeBeneath(top int, rel string) (int, error) {
 		return -1, err
 	}
 	for step := range strings.SplitSeq(rel, "/") {
-		if err := unix.Mkdirat(dir, step, 0o777); err != nil && !errors.Is(err, unix.EEXIST) {
+		err := unix.Mkdirat(dir, step, 0o777)
+		if err == nil {
+			err = unix.Fsync(dir)
+		}
+		if err != nil && !errors.Is(err, unix.EEXIST) {
 			unix.Close(dir)
 			return -1, err
 		}
@@ -130,6 +134,9 @@ func retry(call func() (int, error)) (int, error) {
 	}
 }
 
+// ErrMissing is the error of opening a name that is not there, in a directory that is.
+var ErrMissing = errors.New("does not exist")
+
 // explain turns what the kernel said about a path into a sentence that tells what to ask for instead.
 func (r Roots) explain(top *os.File, root run.Root, rel string, err error) error {
 	name := path.Join(root.Path, rel)
@@ -139,7 +146,7 @@ func (r Roots) explain(top *os.File, root run.Root, rel string, err error) error
 	case errors.Is(err, unix.EXDEV):
 		return Refuse("%q leads out of %s", name, root.Path)
 	case errors.Is(err, unix.ENOENT):
-		return fmt.Errorf("%q does not exist", name)
+		return fmt.Errorf("%q %w", name, ErrMissing)
 	case errors.Is(err, unix.ENOTDIR):
 		return fmt.Errorf("%q does not exist: a part of the path is no directory", name)
 	case errors.Is(err, unix.ENAMETOOLONG):

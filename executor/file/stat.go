@@ -2,7 +2,6 @@ package file
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"path"
 	"strconv"
@@ -108,16 +107,4 @@ func name(raw string) string {
 	}
 	quoted := strconv.Quote(raw)
 	return quoted[1 : len(quoted)-1]
-}
-
-// regular refuses everything but a regular file.
-func regular(path string, st *unix.Stat_t) error {
-	switch k := kind(st); k {
-	case "file":
-		return nil
-	case "directory":
-		return fmt.Errorf("%q is a directory", path)
-	default:
-		return executor.Refuse("%q is a %s; only regular files are opened", path, k)
-	}
 }
