@@ -1,0 +1,237 @@
+package runner
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/secureclaw/secureclaw/internal/capability"
+	"github.com/secureclaw/secureclaw/internal/config"
+	"github.com/secureclaw/secureclaw/internal/run"
+	"github.com/secureclaw/secureclaw/internal/strict"
+	"github.com/secureclaw/secureclaw/runner/internal/sandbox"
+)
+
+// Codes of the refusals made here; package sandbox has the others.
+const (
+	codeRequest  = "request"  // not one request
+	codeToken    = "token"    // not valid, or used before
+	codeTask     = "task"     // says something else than its token
+	codeExecutor = "executor" // unknown or disabled kind
+	codeMount    = sandbox.CodeMount
+	codeDomain   = "domain"
+	codeLimit    = sandbox.CodeLimit
+	codeBusy     = "busy"
+)
+
+// killGrace is how much later than the executor's own deadline the container is killed, so that a
+// living executor can still say what a command printed until then.
+const killGrace = 2 * time.Second
+
+// kinds are the executors that this build can run. The web executor has no way out yet, and a
+// browser that reaches nothing is not started.
+func kinds() []string { return []string{"shell", "file"} }
+
+// kindOf says which executor does a tool; empty for a tool that none does.
+func kindOf(tool string) string {
+	switch tool {
+	case run.ToolShell:
+		return "shell"
+	case run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolSearchFiles, run.ToolStat:
+		return "file"
+	default:
+		return ""
+	}
+}
+
+// clip is what verified claims may do under cfg: the smaller of both in every limit, and a refusal
+// where something is granted that cfg does not know. The task must say what its token says: the
+// executor goes by the task. The result lacks its envelope and key.
+func clip(cfg *config.Config, claims capability.Claims, raw strict.Value) (sandbox.Task, *run.Refusal) {
+	none := sandbox.Task{}
+	executor, ok := cfg.Executors[claims.Audience]
+	if !ok || executor.Image == "" || !slices.Contains(kinds(), claims.Audience) {
+		return none, refuseKind(claims.Audience)
+	}
+	if kindOf(claims.Tool) != claims.Audience {
+		return none, refuseTask("the tool %.40q is none of the %s executor's", claims.Tool, claims.Audience)
+	}
+	if len(claims.Domains) > 0 {
+		return none, &run.Refusal{
+			Code: codeDomain,
+			What: "The call asks for the network, so nothing ran.",
+			Why:  fmt.Sprintf("The %s executor has none, and %.60q was asked for.", claims.Audience, claims.Domains[0]),
+		}
+	}
+	if refusal := checkLimits(claims, executor); refusal != nil {
+		return none, refusal
+	}
+	mounts, roots, refusal := clipMounts(cfg, executor, claims)
+	if refusal != nil {
+		return none, refusal
+	}
+	if refusal := checkTask(raw, claims, roots); refusal != nil {
+		return none, refusal
+	}
+	timeout := min(time.Duration(claims.TimeoutMS)*time.Millisecond, time.Duration(executor.Timeout))
+	return sandbox.Task{
+		ID:       claims.ID,
+		Call:     claims.Call,
+		Kind:     claims.Audience,
+		Image:    executor.Image,
+		Runtime:  executor.Runtime,
+		Memory:   min(claims.Memory, int64(executor.Memory)),
+		NanoCPUs: min(claims.CPUMillis, millis(executor.CPUs)) * 1e6,
+		Pids:     min(claims.Pids, executor.Pids),
+		Tmp:      int64(executor.Tmp),
+		FileSize: int64(executor.FileSize),
+		Mounts:   mounts,
+		Timeout:  timeout + killGrace,
+	}, nil
+}
+
+// maxTimeout keeps a claim from overflowing a time.Duration.
+const maxTimeout = 24 * time.Hour
+
+// checkLimits refuses a limit that is not there: engines read zero as unlimited.
+func checkLimits(claims capability.Claims, executor config.Executor) *run.Refusal {
+	for _, l := range []struct {
+		name       string
+		claim, cfg int64
+	}{
+		{"time", claims.TimeoutMS, time.Duration(executor.Timeout).Milliseconds()},
+		{"output", claims.OutputCap, int64(executor.OutputCap)},
+		{"memory", claims.Memory, int64(executor.Memory)},
+		{"processors", claims.CPUMillis, millis(executor.CPUs)},
+		{"processes", claims.Pids, executor.Pids},
+		{"/tmp", int64(executor.Tmp), int64(executor.Tmp)}, // not claimed: the configuration's alone
+		{"file size", int64(executor.FileSize), int64(executor.FileSize)},
+	} {
+		if l.claim <= 0 || l.cfg <= 0 {
+			return refuseLimit("Token and configuration must both limit %s; they say %d and %d.", l.name, l.claim, l.cfg)
+		}
+	}
+	if claims.TimeoutMS > maxTimeout.Milliseconds() {
+		return refuseLimit("The token allows %d ms, and no task may take more than %v.", claims.TimeoutMS, maxTimeout)
+	}
+	// The executor cuts its output, and goes by the task: the one limit that no engine can lower.
+	if claims.OutputCap > int64(executor.OutputCap) {
+		return refuseLimit("The token allows %d bytes of output, the configuration %d.", claims.OutputCap, int64(executor.OutputCap))
+	}
+	return nil
+}
+
+func millis(cpus float64) int64 { return int64(cpus * 1000) }
+
+// clipMounts turns granted names into folders, and into the roots that the task must name.
+func clipMounts(cfg *config.Config, executor config.Executor, claims capability.Claims) ([]sandbox.Mount, []run.Root, *run.Refusal) {
+	var mounts []sandbox.Mount
+	var roots []run.Root
+	for i, grant := range claims.Mounts {
+		at := slices.IndexFunc(cfg.Mounts, func(m config.Mount) bool { return m.Name == grant.Name })
+		switch {
+		case at < 0 || grant.Name == "":
+			return nil, nil, refuseMount(grant, "secureclaw.yaml has no mount of that name")
+		case slices.ContainsFunc(claims.Mounts[:i], func(m capability.Mount) bool { return m.Name == grant.Name }):
+			return nil, nil, refuseMount(grant, "it is granted twice")
+		case !slices.Contains(executor.Mounts, grant.Name):
+			return nil, nil, refuseMount(grant, "the "+claims.Audience+" executor may not see it (executors."+claims.Audience+".mounts)")
+		case grant.Mode != "ro" && grant.Mode != "rw":
+			return nil, nil, refuseMount(grant, "the mode is neither ro nor rw")
+		case grant.Mode == "rw" && cfg.Mounts[at].Mode != "rw":
+			return nil, nil, refuseMount(grant, "its mode in secureclaw.yaml is not rw")
+		case !mountable(cfg.Mounts[at].Container):
+			return nil, nil, refuseMount(grant, "its place in the container is the system's own")
+		}
+		mounts = append(mounts, sandbox.Mount{Source: cfg.Mounts[at].Host, Target: cfg.Mounts[at].Container, Writable: grant.Mode == "rw"})
+		roots = append(roots, run.Root{Name: grant.Name, Path: cfg.Mounts[at].Container, Mode: grant.Mode})
+	}
+	return mounts, roots, nil
+}
+
+// mountable refuses places where a mount would hide a fence or the executor itself.
+func mountable(target string) bool {
+	if !path.IsAbs(target) || path.Clean(target) != target {
+		return false
+	}
+	top, _, _ := strings.Cut(target[1:], "/")
+	switch top {
+	case "", "bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "run", "sbin", "sys", "tmp", "usr":
+		return false
+	}
+	return true
+}
+
+// checkTask holds the task against its token. Both are the gateway's, and a difference means that
+// what was approved is not what would run.
+func checkTask(raw strict.Value, claims capability.Claims, roots []run.Root) *run.Refusal {
+	canonical, err := strict.Canonical(raw)
+	if err != nil {
+		return refuseTask("%v", err)
+	}
+	if string(canonical) != string(raw) {
+		return refuseTask("it is not in canonical form")
+	}
+	var task run.Task
+	if err := strict.Decode(raw, &task); err != nil {
+		return refuseTask("%v", err)
+	}
+	switch {
+	case task.Call != claims.Call:
+		return refuseTask("it is for call %.40q, the token for %.40q", task.Call, claims.Call)
+	case task.Tool != claims.Tool:
+		return refuseTask("it is for the tool %.40q, the token for %.40q", task.Tool, claims.Tool)
+	case task.TimeoutMS != claims.TimeoutMS:
+		return refuseTask("it may take %d ms, the token allows %d ms", task.TimeoutMS, claims.TimeoutMS)
+	case int64(task.OutputCap) != claims.OutputCap:
+		return refuseTask("its output may hold %d bytes, the token allows %d", task.OutputCap, claims.OutputCap)
+	case !slices.Equal(byName(task.Roots), byName(roots)):
+		return refuseTask("its folders are not those that token and configuration give")
+	}
+	return nil
+}
+
+func byName(roots []run.Root) []run.Root {
+	return slices.SortedFunc(slices.Values(roots), func(a, b run.Root) int { return strings.Compare(a.Name, b.Name) })
+}
+
+func refuseKind(kind string) *run.Refusal {
+	if kind == "web" {
+		return &run.Refusal{Code: codeExecutor, What: "The web executor cannot run.", Why: "This release has no browser."}
+	}
+	return &run.Refusal{
+		Code: codeExecutor,
+		What: fmt.Sprintf("There is no executor %.40q, so nothing ran.", kind),
+		Why:  "It is not configured, or this release does not know it.",
+		Fix:  "Set executors.<kind>.image in secureclaw.yaml; the kinds are shell and file.",
+	}
+}
+
+func refuseMount(grant capability.Mount, why string) *run.Refusal {
+	return &run.Refusal{
+		Code: codeMount,
+		What: fmt.Sprintf("The mount %.40q cannot be given as %.10q, so nothing ran.", grant.Name, grant.Mode),
+		Why:  "Reason: " + why + ".",
+		Fix:  "Gateway and runner must read the same secureclaw.yaml: restart both after a change.",
+	}
+}
+
+func refuseLimit(format string, args ...any) *run.Refusal {
+	return &run.Refusal{
+		Code: codeLimit,
+		What: "A limit is missing or too high, so nothing ran.",
+		Why:  fmt.Sprintf(format, args...),
+		Fix:  "Gateway and runner must read the same secureclaw.yaml: restart both after a change.",
+	}
+}
+
+func refuseTask(format string, args ...any) *run.Refusal {
+	return &run.Refusal{
+		Code: codeTask,
+		What: "The task is not what its token allows, so nothing ran.",
+		Why:  fmt.Sprintf("The task cannot be taken: "+format+".", args...),
+		Fix:  "Gateway and runner must come from one release and read the same secureclaw.yaml.",
+	}
+}

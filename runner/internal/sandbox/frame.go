@@ -1,0 +1,151 @@
+package sandbox
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/secureclaw/secureclaw/internal/run"
+	"github.com/secureclaw/secureclaw/internal/strict"
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+// The engine sends stdout and stderr of a container over one connection, in chunks with a header
+// of eight bytes: stream (1 stdout, 2 stderr), three zeros, length.
+const (
+	headerBytes = 8
+	streamOut   = 1
+	streamErr   = 2
+	maxChunk    = 1 << 20 // engines copy through buffers of 32 KiB
+	maxStderr   = 1 << 20 // an executor that says more on stderr is out of control
+	keptStderr  = 4 << 10
+)
+
+var (
+	errChunk  = errors.New("the engine's stream is malformed")
+	errStderr = fmt.Errorf("the executor wrote more than %d bytes to stderr", maxStderr)
+	errMore   = errors.New("the executor wrote more than one line")
+)
+
+// demux reads stdout out of an attach stream. Of stderr it keeps the head, for our own log.
+type demux struct {
+	r      io.Reader
+	left   int  // bytes of the current chunk still to be read
+	stream byte // stream of the current chunk
+	stderr []byte
+	total  int // bytes of stderr seen
+}
+
+// Read returns bytes of stdout. The stream may only end between chunks.
+func (d *demux) Read(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	for {
+		if d.left == 0 {
+			if err := d.header(); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		if d.stream == streamErr {
+			if err := d.skip(); err != nil {
+				return 0, err
+			}
+			continue
+		}
+		n, err := d.r.Read(p[:min(len(p), d.left)])
+		d.left -= n
+		if n > 0 {
+			return n, nil
+		}
+		if err != nil {
+			return 0, cut(err)
+		}
+	}
+}
+
+func (d *demux) header() error {
+	var h [headerBytes]byte
+	if _, err := io.ReadFull(d.r, h[:]); err != nil {
+		return err // io.EOF exactly at a boundary, else ErrUnexpectedEOF
+	}
+	n := binary.BigEndian.Uint32(h[4:])
+	if h[0] != streamOut && h[0] != streamErr || h[1]|h[2]|h[3] != 0 || n > maxChunk {
+		return fmt.Errorf("%w: header % x", errChunk, h)
+	}
+	d.stream, d.left = h[0], int(n)
+	return nil
+}
+
+// skip reads the rest of a chunk of stderr.
+func (d *demux) skip() error {
+	if d.total += d.left; d.total > maxStderr {
+		return errStderr
+	}
+	chunk := make([]byte, d.left)
+	if _, err := io.ReadFull(d.r, chunk); err != nil {
+		return cut(err)
+	}
+	d.left = 0
+	d.stderr = append(d.stderr, chunk[:min(len(chunk), keptStderr-len(d.stderr))]...)
+	return nil
+}
+
+// cut makes the end of the stream inside a chunk an error.
+func cut(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// answer is what came on stdout. Two channels, because the line is worth something before the end is known.
+type answer struct {
+	line chan lineOrError // one value, then closed
+	end  chan error       // one value: nil when nothing followed the line
+}
+
+type lineOrError struct {
+	line []byte
+	err  error
+}
+
+// read takes one line and then the end of the stream, or what was wrong. It never keeps more than
+// one frame in memory, and it keeps reading only until the first thing that is wrong.
+func (a answer) read(stdout io.Reader) {
+	in := bufio.NewReaderSize(stdout, 32<<10)
+	line, err := strict.ReadLine(in, wire.MaxFrame)
+	a.line <- lineOrError{line, err}
+	if err != nil {
+		a.end <- err
+		return
+	}
+	if _, err := in.ReadByte(); err == nil {
+		a.end <- errMore
+	} else if errors.Is(err, io.EOF) {
+		a.end <- nil
+	} else {
+		a.end <- err
+	}
+}
+
+// parseOutput reads the executor's line. It must be the answer to this call: a line that was meant
+// for another, or that a command wrote in the executor's name, names another call or none.
+func parseOutput(line []byte, call string) (*run.Output, error) {
+	var out run.Output
+	if err := strict.Decode(line, &out); err != nil {
+		return nil, fmt.Errorf("the executor's line is no result: %w", err)
+	}
+	if out.Call != call {
+		return nil, fmt.Errorf("the executor answered call %.40q, asked was %.40q", out.Call, call)
+	}
+	switch out.Status {
+	case run.OutputOK, run.OutputFailed, run.OutputRefused, run.OutputTimedOut:
+		return &out, nil
+	default:
+		return nil, fmt.Errorf("the executor's result has status %.40q", out.Status)
+	}
+}

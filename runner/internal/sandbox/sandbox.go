@@ -1,0 +1,223 @@
+// Package sandbox runs one task in one fresh, sealed container of a Docker-compatible engine.
+//
+// It promises that a container is exactly what its [Task] says: one pure function builds the
+// request, and what the engine made of it is compared with it before anything starts. It takes
+// exactly one result from a container, for the call it asked, before the deadline; everything else
+// is an outcome of its own. No container outlives its task, its caller or the program.
+//
+// It refuses, and then nothing ran, whenever a fence cannot be put up: the image or the runtime is
+// missing, a folder is missing, the engine ignores a flag, filters no system calls or does not
+// answer. There is no other way to run a task. It knows no tokens: package runner verifies and
+// clips. The entry point is [Sandbox.Run].
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"github.com/secureclaw/secureclaw/internal/run"
+)
+
+// Codes of the refusals made here, as in [run.Refusal].
+const (
+	CodeEngine    = "engine"    // does not answer, or said no
+	CodeImage     = "image"     // missing, or not an executor
+	CodeRuntime   = "runtime"   // not on this host
+	CodeMount     = "mount"     // the folder is missing or no folder
+	CodeLimit     = "limit"     // a limit is zero, which engines read as none
+	CodeFence     = "fence"     // the engine made something else than was asked
+	CodeCancelled = "cancelled" // before the task was handed over
+)
+
+// endGrace is how long after the result we wait for the container's stdout to end. Executors exit
+// at once after their line, and engines close the stream some 25 ms later.
+const endGrace = 250 * time.Millisecond
+
+// errDeadline is the cause of a context that ended because the task ran too long.
+var errDeadline = errors.New("deadline passed")
+
+// Options says where to work and in whose name.
+type Options struct {
+	// Hosts are addresses of engines (unix:///…), in the order to try.
+	Hosts []string
+	// Instance names this installation and Boot this start of the runner: containers of this
+	// instance that no living call owns are removed, and those of any other instance never.
+	Instance string
+	Boot     string
+	Log      *slog.Logger
+}
+
+// Sandbox runs tasks. It is safe for many goroutines; [Sandbox.Close] ends it.
+type Sandbox struct {
+	engine   engine
+	instance string
+	boot     string
+	log      *slog.Logger
+
+	// dirty says that containers of ours may be left: at the start, and after the engine failed.
+	dirty    atomic.Bool
+	sweeping sync.Mutex
+	swept    atomic.Int64
+	cleanups sync.WaitGroup
+
+	mu   sync.Mutex
+	live map[string]struct{} // container names owned by a call or its cleanup
+}
+
+// New returns a Sandbox. It does not reach for the engine yet.
+func New(o Options) *Sandbox {
+	s := &Sandbox{engine: engine{hosts: o.Hosts}, instance: o.Instance, boot: o.Boot, log: o.Log, live: make(map[string]struct{})}
+	s.dirty.Store(true)
+	return s
+}
+
+// Close waits for the removal of every container, which is bounded, and lets go of the engine.
+// No call may be running or follow.
+func (s *Sandbox) Close() {
+	s.cleanups.Wait()
+	s.engine.close()
+}
+
+// Run runs t and returns its result, or a refusal, and then nothing ran. It calls started once the
+// container lives and before it gets the task, so whoever was not told knows that there was no
+// effect; an error from started ends the call. A ctx that ends kills the container. The result
+// does not wait for the container's removal.
+func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) error) (run.Result, *run.Refusal) {
+	var timing run.Timing
+	begin := time.Now()
+	c, refusal := s.engine.connect(ctx)
+	if refusal != nil {
+		s.dirty.Store(true)
+		return run.Result{}, refusal
+	}
+	if s.dirty.Load() {
+		s.Sweep(ctx)
+	}
+	b, refusal := s.create(ctx, c, t)
+	if refusal != nil {
+		return run.Result{}, refusal
+	}
+	// Registered first, so it runs last: after every reader and writer let go (see kill).
+	defer s.remove(ctx, b)
+	defer b.release()
+	timing.Create = time.Since(begin).Microseconds()
+
+	begin = time.Now()
+	if err := b.start(ctx); err != nil {
+		return run.Result{}, s.failed(ctx, c, "start the container", err)
+	}
+	timing.Start = time.Since(begin).Microseconds()
+
+	begin = time.Now()
+	ctx, cancel := context.WithTimeoutCause(ctx, t.Timeout, errDeadline)
+	defer cancel()
+	if err := started(run.Started{Container: b.id, Image: b.imageID}); err != nil {
+		return run.Result{}, cancelled()
+	}
+	result := s.converse(ctx, b, t)
+	timing.Task = time.Since(begin).Microseconds()
+	result.Timing = timing
+	return result, nil
+}
+
+// converse hands over the task and takes the answer.
+//
+// Exactly one line counts. It is not passed on before the stream ended behind it: should something
+// in the container ever write in the executor's name, the executor's own line makes two, and two
+// are none. A stream that stays open past endGrace (a loaded machine) is cut instead: what comes
+// later is never read, and the container is removed all the same.
+func (s *Sandbox) converse(ctx context.Context, b *box, t Task) run.Result {
+	// An engine blocks kill while nobody drains the stream, so cancel closes the stream first.
+	stop := context.AfterFunc(ctx, b.hangUp)
+	defer stop()
+	b.talk(t.Envelope)
+
+	var first lineOrError
+	select {
+	case first = <-b.answer.line:
+	case <-ctx.Done():
+		return s.interrupted(ctx, b)
+	}
+	if first.err != nil {
+		if ctx.Err() != nil { // the hang-up was ours
+			return s.interrupted(ctx, b)
+		}
+		return s.noAnswer(ctx, b, first.err)
+	}
+	output, err := parseOutput(first.line, t.Call)
+	if err != nil {
+		return s.broken(ctx, b, err)
+	}
+	grace := time.NewTimer(endGrace)
+	defer grace.Stop()
+	select {
+	case err := <-b.answer.end:
+		if errors.Is(err, errMore) || errors.Is(err, errStderr) || errors.Is(err, errChunk) {
+			return s.broken(ctx, b, err)
+		}
+	case <-grace.C:
+		s.log.Debug("the executor did not exit after its result", "container", b.name)
+	case <-ctx.Done():
+		// The result is there: what was done is known, so it is told.
+	}
+	return run.Result{Outcome: run.Finished, Output: output}
+}
+
+// interrupted ends a task whose deadline passed or whose caller left.
+func (s *Sandbox) interrupted(ctx context.Context, b *box) run.Result {
+	s.kill(ctx, b)
+	if errors.Is(context.Cause(ctx), errDeadline) {
+		return run.Result{Outcome: run.TimedOut, Detail: "The executor did not answer before its deadline and was killed."}
+	}
+	return run.Result{Outcome: run.Cancelled, Detail: "The call was cancelled and its container killed."}
+}
+
+// noAnswer finds out why the stream ended without a line.
+func (s *Sandbox) noAnswer(ctx context.Context, b *box, cause error) run.Result {
+	if !errors.Is(cause, io.EOF) {
+		// The stream is still open, or was cut inside a line: nothing to learn from its end.
+		return s.broken(ctx, b, cause)
+	}
+	state, err := b.state(ctx)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return s.interrupted(ctx, b)
+	case err != nil:
+		s.engine.drop(b.engine)
+		s.dirty.Store(true)
+		return run.Result{Outcome: run.Broken, Detail: fmt.Sprintf("The container engine stopped answering during the call, so its effects are unknown: %.200v.", err)}
+	case state.OOMKilled:
+		return run.Result{Outcome: run.OutOfMem, Detail: fmt.Sprintf("The executor went over its memory limit of %d MiB and was killed.", b.memory>>20)}
+	default:
+		return s.broken(ctx, b, fmt.Errorf("no result came: %w (the executor ended with status %d)", cause, state.ExitCode))
+	}
+}
+
+// broken ends a task whose executor did not keep to the protocol.
+func (s *Sandbox) broken(ctx context.Context, b *box, cause error) run.Result {
+	s.kill(ctx, b)
+	// The text is a stranger's: quoted, cut, and for this log only.
+	s.log.Warn("broken executor", "container", b.name, "cause", cause.Error(), "stderr", strconv.QuoteToASCII(b.stderr()))
+	return run.Result{Outcome: run.Broken, Detail: fmt.Sprintf("No trustworthy result came, so its effects are unknown: %.200v.", cause)}
+}
+
+// kill ends the container at once. It hangs up first: an engine does not answer a kill while
+// output waits for a reader.
+func (s *Sandbox) kill(ctx context.Context, b *box) {
+	b.release()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
+	defer cancel()
+	if _, err := b.engine.ContainerKill(ctx, b.id, client.ContainerKillOptions{Signal: "KILL"}); err != nil {
+		// It may have ended by itself; removal, which follows, kills too.
+		s.log.Debug("kill", "container", b.name, "err", err.Error())
+	}
+}

@@ -1,0 +1,205 @@
+//go:build docker
+
+package sandbox
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/moby/moby/client"
+
+	"github.com/secureclaw/secureclaw/internal/run"
+	"github.com/secureclaw/secureclaw/internal/strict"
+)
+
+// engineHost is the real engine. A test that cannot reach it fails: a fence nobody tried is no fence.
+func engineHost() string {
+	if host := os.Getenv("DOCKER_HOST"); host != "" {
+		return host
+	}
+	return "unix:///var/run/docker.sock"
+}
+
+// testImage is testdata/executor in an image of its own, made once for each content.
+func testImage(tb testing.TB) string {
+	tb.Helper()
+	binary := filepath.Join(tb.TempDir(), "executor")
+	build := exec.Command("go", "build", "-trimpath", "-o", binary, "./testdata/executor")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	if out, err := build.CombinedOutput(); err != nil {
+		tb.Fatalf("build the test executor: %v\n%s", err, out)
+	}
+	data, err := os.ReadFile(binary)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	sum := sha256.Sum256(data)
+	name := "secureclaw-test/executor:" + hex.EncodeToString(sum[:8])
+	c := rawClient(tb)
+	ctx := tb.Context()
+	if _, err := c.ImageInspect(ctx, name); err == nil {
+		return name
+	}
+	var files bytes.Buffer
+	w := tar.NewWriter(&files)
+	for _, dir := range []string{"tmp/", "notes/", "work/", "usr/", "etc/", "run/", "var/tmp/", "home/"} {
+		if err := w.WriteHeader(&tar.Header{Name: dir, Typeflag: tar.TypeDir, Mode: 0o755}); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := w.WriteHeader(&tar.Header{Name: "executor", Mode: 0o755, Size: int64(len(data))}); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := w.Write(data); err != nil {
+		tb.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	imported, err := c.ImageImport(ctx, client.ImageImportSource{Source: &files, SourceName: "-"}, name, client.ImageImportOptions{Changes: []string{`ENTRYPOINT ["/executor"]`}})
+	if err != nil {
+		tb.Fatalf("import the test image: %v", err)
+	}
+	defer imported.Close()
+	if _, err := io.Copy(io.Discard, imported); err != nil {
+		tb.Fatal(err)
+	}
+	return name
+}
+
+func rawClient(tb testing.TB) *client.Client {
+	tb.Helper()
+	c, err := client.New(client.WithHost(engineHost()))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = c.Close() })
+	if _, err := c.Ping(tb.Context(), client.PingOptions{NegotiateAPIVersion: true}); err != nil {
+		tb.Fatalf("these tests need a container engine: %v", err)
+	}
+	return c
+}
+
+func token() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	return hex.EncodeToString(b[:])
+}
+
+// bench is one sandbox of its own instance.
+type bed struct {
+	*Sandbox
+	image string
+	c     *client.Client
+}
+
+func newBed(tb testing.TB) *bed { return newBedAt(tb, engineHost(), "test-"+token()) }
+
+func newBedAt(tb testing.TB, host, instance string) *bed {
+	tb.Helper()
+	b := &bed{
+		Sandbox: New(Options{Hosts: []string{host}, Instance: instance, Boot: token(), Log: slog.New(slog.NewTextHandler(tb.Output(), nil))}),
+		image:   testImage(tb),
+		c:       rawClient(tb),
+	}
+	tb.Cleanup(func() {
+		b.Close()
+		if left := b.containers(tb); len(left) > 0 {
+			tb.Errorf("containers left behind: %v", left)
+		}
+	})
+	return b
+}
+
+func (b *bed) containers(tb testing.TB) []string {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	list, err := b.c.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", labelInstance+"="+b.instance)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var out []string
+	for _, item := range list.Items {
+		out = append(out, item.Names[0])
+	}
+	return out
+}
+
+func (b *bed) task(tb testing.TB, do, arg string) Task {
+	tb.Helper()
+	input, err := strict.Encode(map[string]string{"do": do, "arg": arg})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	task, err := strict.CanonicalOf(run.Task{Call: "call-1", Tool: run.ToolShell, Input: input, TimeoutMS: 1000, OutputCap: 1024})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	envelope, err := strict.Encode(run.Envelope{Token: "t", Task: task})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return Task{
+		ID: token(), Call: "call-1", Kind: "shell", Image: b.image, Runtime: "runc",
+		Memory: 128 << 20, NanoCPUs: 1e9, Pids: 64, Tmp: 16 << 20, FileSize: 1 << 20,
+		Timeout: 20 * time.Second, VerifyKey: "a2V5", Envelope: envelope,
+	}
+}
+
+func noStart(run.Started) error { return nil }
+
+// do runs a task that must end with a result.
+func (b *bed) do(tb testing.TB, t Task) run.Result {
+	tb.Helper()
+	result, refusal := b.Run(tb.Context(), t, noStart)
+	if refusal != nil {
+		tb.Fatalf("Run = refusal %+v, want a result", *refusal)
+	}
+	return result
+}
+
+func TestEcho(t *testing.T) {
+	b := newBed(t)
+	var started run.Started
+	result, refusal := b.Run(t.Context(), b.task(t, "echo", "héllo"), func(s run.Started) error { started = s; return nil })
+	if refusal != nil {
+		t.Fatalf("Run = %+v", *refusal)
+	}
+	if result.Outcome != run.Finished || result.Output == nil || string(result.Output.Value) != `"héllo"` {
+		t.Errorf("Run = %+v, want the echo", result)
+	}
+	if len(started.Container) != 64 || !strings.HasPrefix(started.Image, "sha256:") {
+		t.Errorf("started = %+v, want ids", started)
+	}
+	t.Logf("timing %+v", result.Timing)
+}
+
+// What a task can do inside is what the kernel says, not what we asked for.
+func TestSealedFromInside(t *testing.T) {
+	b := newBed(t)
+	result := b.do(t, b.task(t, "probe", ""))
+	if result.Outcome != run.Finished {
+		t.Fatalf("Run = %+v", result)
+	}
+	var got map[string]string
+	if err := json.Unmarshal(result.Output.Value, &got); err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range got {
+		t.Logf("%s: %s", name, value)
+	}
+}

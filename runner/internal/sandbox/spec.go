@@ -1,0 +1,165 @@
+package sandbox
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/docker/go-units"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+)
+
+// Labels of our containers. They let a later start of the runner find what an earlier one left,
+// and leave alone what belongs to another installation on the same engine.
+const (
+	labelInstance = "org.secureclaw.instance"
+	labelBoot     = "org.secureclaw.boot"
+	labelCall     = "org.secureclaw.call"
+	labelDeadline = "org.secureclaw.deadline" // RFC 3339: when the container must be gone
+)
+
+// VerifyKeyEnv is the one variable of ours in an executor: the public key that checks its token,
+// in unpadded standard base64. It verifies and mints nothing, so it is no secret.
+const VerifyKeyEnv = "SECURECLAW_VERIFY_KEY"
+
+// user is uid and gid of everything in a container, in decimal.
+const user = "1000"
+
+// shmSize is what engines write down by default; sealed containers have no /dev/shm at all.
+const shmSize = 64 << 20
+
+// Task is the whole world of one executor: verified, clipped, and nothing beyond it. Its zero
+// limits make a spec that [Sandbox.Run] refuses, because engines read zero as "no limit".
+type Task struct {
+	ID      string // the token's id, 32 hex digits; names the container
+	Call    string // the call, for the label and for the answer
+	Kind    string // shell, file, web: chooses the system call filter
+	Image   string // configured name; what runs is the id it stands for
+	Runtime string // empty: the engine's default
+
+	Memory   int64 // bytes; no swap beyond it
+	NanoCPUs int64 // 1e9 is one processor
+	Pids     int64 // most processes and threads
+	Tmp      int64 // bytes of /tmp
+	FileSize int64 // most bytes of one written file
+	Mounts   []Mount
+
+	Timeout   time.Duration // from the start of the container to its SIGKILL
+	VerifyKey string        // base64, see [VerifyKeyEnv]
+	Envelope  []byte        // one run.Envelope as JSON, without newline
+}
+
+// Mount is one folder of the host that the container sees. The zero Mode of access is reading.
+type Mount struct {
+	Source   string // existing directory on the host, links resolved
+	Target   string // absolute path inside
+	Writable bool
+}
+
+// place is what a spec needs beyond its task.
+type place struct {
+	imageID    string // sha256:…
+	entrypoint []string
+	instance   string
+	boot       string
+	deadline   time.Time
+}
+
+// spec builds the engine's create request. It is a pure function, so that a test can hold every
+// request it can make against the task it was made from.
+//
+// Why each line is there: SECURITY.md. What is not there matters as much: no Init, because
+// docker-init would be a dumpable pid 1 that holds the result channel (the executor is pid 1
+// itself and reaps); no Binds, whose engine creates missing host folders as root; no AutoRemove,
+// which would take the reason of a death with it; nothing of the task in Env, Cmd or labels.
+func spec(t Task, p place) (*container.Config, *container.HostConfig) {
+	zero := 0
+	no := false
+	pids := t.Pids
+	config := &container.Config{
+		Hostname:     "sandbox",
+		User:         user + ":" + user,
+		AttachStdin:  true,
+		AttachStdout: true,
+		AttachStderr: true,
+		OpenStdin:    true,
+		StdinOnce:    true,
+		Env: []string{
+			VerifyKeyEnv + "=" + t.VerifyKey,
+			"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+			"HOME=/tmp",
+			"LANG=C.UTF-8",
+		},
+		Image: p.imageID,
+		// Named here, so that the image's Cmd is not appended to it.
+		Entrypoint: p.entrypoint,
+		// Not /tmp: an engine that creates it makes it root's.
+		WorkingDir:  "/",
+		Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
+		StopSignal:  "SIGKILL",
+		StopTimeout: &zero,
+		Labels: map[string]string{
+			labelInstance: p.instance,
+			labelBoot:     p.boot,
+			labelCall:     t.Call,
+			labelDeadline: p.deadline.UTC().Format(time.RFC3339),
+		},
+	}
+	host := &container.HostConfig{
+		NetworkMode:    "none",
+		IpcMode:        "none",
+		CgroupnsMode:   "private",
+		LogConfig:      container.LogConfig{Type: "none"},
+		RestartPolicy:  container.RestartPolicy{Name: "no"},
+		CapDrop:        []string{"ALL"},
+		SecurityOpt:    []string{"no-new-privileges", "seccomp=" + profile(t.Kind)},
+		ReadonlyRootfs: true,
+		Tmpfs: map[string]string{
+			// The owner, not mode 1777: with runc 1.1 a tmpfs takes the mode of the folder below it.
+			"/tmp": fmt.Sprintf("rw,noexec,nosuid,nodev,size=%d,uid=%s,gid=%s,mode=700", t.Tmp, user, user),
+		},
+		ShmSize: shmSize,
+		Runtime: t.Runtime,
+		Init:    &no,
+		Resources: container.Resources{
+			Memory:     t.Memory,
+			MemorySwap: t.Memory,
+			NanoCPUs:   t.NanoCPUs,
+			PidsLimit:  &pids,
+			Ulimits: []*container.Ulimit{
+				limit("nofile", 1024),
+				limit("fsize", t.FileSize),
+				limit("core", 0),
+			},
+		},
+		// The engines' defaults, written down, so that an engine with shorter lists is refused.
+		MaskedPaths: []string{
+			"/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore", "/proc/keys", "/proc/latency_stats",
+			"/proc/sched_debug", "/proc/scsi", "/proc/timer_list", "/proc/timer_stats",
+			"/sys/devices/virtual/powercap", "/sys/firmware",
+		},
+		ReadonlyPaths: []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
+	}
+	if t.Kind == "web" {
+		host.IpcMode = "private" // Chromium's processes share memory in /dev/shm
+	}
+	for _, m := range t.Mounts {
+		host.Mounts = append(host.Mounts, mount.Mount{
+			Type:     mount.TypeBind,
+			Source:   m.Source,
+			Target:   m.Target,
+			ReadOnly: !m.Writable,
+			BindOptions: &mount.BindOptions{
+				Propagation: mount.PropagationRPrivate,
+				// A recursive bind would bring file systems below the folder along, and
+				// before API 1.44 they stay writable in a read-only mount.
+				NonRecursive: true,
+			},
+		})
+	}
+	return config, host
+}
+
+func limit(name string, n int64) *container.Ulimit {
+	return &units.Ulimit{Name: name, Soft: n, Hard: n}
+}
