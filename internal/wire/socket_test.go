@@ -119,7 +119,7 @@ func TestHandshakeRefuses(t *testing.T) {
 		"a duplicate version": {`{"wire":2,"wire":1,"role":"terminal","program":"p"}` + "\n", "duplicate"},
 		"an unknown field":    {`{"wire":1,"role":"terminal","program":"p","admin":true}` + "\n", "unknown"},
 		"another letter case": {`{"Wire":1,"role":"terminal","program":"p"}` + "\n", "unknown"},
-		"an oversized hello":  {strings.Repeat("x", wire.MaxFrame+1), "longer than"},
+		"an oversized hello":  {strings.Repeat("x", 2*wire.MaxFrame), "longer than"},
 		"a browser":           {"POST / HTTP/1.1\r\nHost: localhost\r\n\r\n", "invalid character"},
 	} {
 		t.Run(name, func(t *testing.T) {
