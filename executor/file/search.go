@@ -69,7 +69,7 @@ func search(ctx context.Context, call executor.Call) executor.Answer {
 		result.Note = joinNotes(result.Note, "some files could not be searched: "+complaint)
 		return executor.Done(result)
 	case exitCode(err) == 2:
-		return executor.Failed("the search could not be done: %s", complaint)
+		return executor.Failed("%s", complaint)
 	default:
 		return executor.Failed("the search broke off: %v", err)
 	}
@@ -176,7 +176,8 @@ func runRipgrep(ctx context.Context, where *os.File, dir bool, args []string, hi
 func reason(said string) string {
 	said = strings.TrimSpace(said)
 	if i := strings.LastIndex(said, "\nerror: "); i >= 0 {
-		return "the pattern is not a valid regular expression: " + strings.TrimSpace(said[i+len("\nerror: "):])
+		said, _, _ = strings.Cut(said[i+len("\nerror: "):], "\n\n") // behind it comes advice about options of rg
+		return "the pattern is not a valid regular expression: " + strings.Join(strings.Fields(said), " ")
 	}
 	first, _, _ := strings.Cut(said, "\n")
 	return strings.TrimPrefix(first, "rg: ")
