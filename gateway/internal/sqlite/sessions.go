@@ -1,0 +1,145 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/internal/strict"
+)
+
+// ErrNoSession is a session that was never created.
+var ErrNoSession = errors.New("no such session")
+
+// Session is one conversation.
+type Session struct {
+	ID      claw.SessionID `json:"id"`
+	Channel claw.Channel   `json:"channel"`
+	User    string         `json:"user,omitzero"`
+	Title   string         `json:"title,omitzero"`
+	Created time.Time      `json:"created"`
+	Label   claw.Label     `json:"label"`
+	Turns   int            `json:"turns"` // how many there are; ignored by CreateSession
+}
+
+// CreateSession adds a session and reports whether it is new. One that exists stays as it is.
+func (db *DB) CreateSession(ctx context.Context, s Session) (bool, error) {
+	label, err := strict.Encode(s.Label)
+	if err != nil {
+		return false, err
+	}
+	n, err := db.exec(ctx, `INSERT INTO sessions (id, channel, user, title, created, label_json) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		string(s.ID), string(s.Channel), s.User, s.Title, s.Created.UnixMilli(), string(label))
+	return n == 1, err
+}
+
+// Sessions returns all sessions, the youngest first.
+func (db *DB) Sessions(ctx context.Context) ([]Session, error) {
+	rows, err := db.read.QueryContext(ctx, `SELECT id, channel, user, title, created, label_json,
+		(SELECT count(*) FROM turns WHERE session = id) FROM sessions ORDER BY created DESC, rowid DESC`)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	var out []Session
+	for rows.Next() {
+		var s Session
+		var created sql.NullInt64
+		var label string
+		if err := rows.Scan(&s.ID, &s.Channel, &s.User, &s.Title, &created, &label, &s.Turns); err != nil {
+			return nil, err
+		}
+		if err := strict.Decode([]byte(label), &s.Label); err != nil {
+			return nil, fmt.Errorf("session %s: label: %w", s.ID, err)
+		}
+		s.Created = fromMillis(created)
+		out = append(out, s)
+	}
+	return out, explain(rows.Err())
+}
+
+// SetTitle names a session.
+func (db *DB) SetTitle(ctx context.Context, id claw.SessionID, title string) error {
+	n, err := db.exec(ctx, `UPDATE sessions SET title = ? WHERE id = ?`, title, string(id))
+	return atSession(id, n, err)
+}
+
+// Label returns the label of all that a session's model can see. With an error it is the worst one.
+func (db *DB) Label(ctx context.Context, id claw.SessionID) (claw.Label, error) {
+	var text string
+	err := db.read.QueryRowContext(ctx, `SELECT label_json FROM sessions WHERE id = ?`, string(id)).Scan(&text)
+	if errors.Is(err, sql.ErrNoRows) {
+		return claw.Label{}, fmt.Errorf("%w: %s", ErrNoSession, id)
+	}
+	if err != nil {
+		return claw.Label{}, explain(err)
+	}
+	var label claw.Label
+	if err := strict.Decode([]byte(text), &label); err != nil {
+		return claw.Label{}, fmt.Errorf("session %s: label: %w", id, err)
+	}
+	return label, nil
+}
+
+// SetLabel replaces a session's label. The caller joins; a label that got better is the caller's decision.
+func (db *DB) SetLabel(ctx context.Context, id claw.SessionID, label claw.Label) error {
+	data, err := strict.Encode(label)
+	if err != nil {
+		return err
+	}
+	n, err := db.exec(ctx, `UPDATE sessions SET label_json = ? WHERE id = ?`, string(data), string(id))
+	return atSession(id, n, err)
+}
+
+// AppendTurn adds the next turn of a session.
+func (db *DB) AppendTurn(ctx context.Context, id claw.SessionID, turn claw.Turn) error {
+	data, err := strict.Encode(turn)
+	if err != nil {
+		return err
+	}
+	// Selecting from sessions adds nothing when there is no such session.
+	n, err := db.exec(ctx, `INSERT INTO turns (session, n, at, turn_json)
+		SELECT id, (SELECT coalesce(max(n), 0) + 1 FROM turns WHERE session = ?1), CAST(unixepoch('subsec') * 1000 AS INTEGER), ?2 FROM sessions WHERE id = ?1`,
+		string(id), string(data))
+	return atSession(id, n, err)
+}
+
+// Turns returns the last turns of a session in their order: at most limit, or all if it is zero. A
+// session that does not exist has none.
+func (db *DB) Turns(ctx context.Context, id claw.SessionID, limit int) ([]claw.Turn, error) {
+	if limit <= 0 {
+		limit = -1
+	}
+	rows, err := db.read.QueryContext(ctx, `SELECT n, turn_json FROM turns WHERE session = ? ORDER BY n DESC LIMIT ?`, string(id), limit)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	var out []claw.Turn
+	for rows.Next() {
+		var n int
+		var text string
+		if err := rows.Scan(&n, &text); err != nil {
+			return nil, err
+		}
+		var turn claw.Turn
+		if err := strict.Decode([]byte(text), &turn); err != nil {
+			return nil, fmt.Errorf("session %s: turn %d: %w", id, n, err)
+		}
+		out = append(out, turn)
+	}
+	slices.Reverse(out)
+	return out, explain(rows.Err())
+}
+
+// atSession turns "no row changed" into ErrNoSession.
+func atSession(id claw.SessionID, n int64, err error) error {
+	if err == nil && n == 0 {
+		return fmt.Errorf("%w: %s", ErrNoSession, id)
+	}
+	return err
+}
