@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -188,8 +190,18 @@ func shown(v any) string {
 			return `""`
 		}
 		return v
-	case []string:
-		return "[" + strings.Join(v, ", ") + "]"
+	case []any:
+		items := make([]string, len(v))
+		for i, item := range v {
+			items[i] = shown(item)
+		}
+		return "[" + strings.Join(items, ", ") + "]"
+	case map[string]any:
+		items := make([]string, 0, len(v))
+		for _, name := range slices.Sorted(maps.Keys(v)) {
+			items = append(items, name+": "+shown(v[name]))
+		}
+		return "{" + strings.Join(items, ", ") + "}"
 	case fmt.Stringer:
 		return v.String()
 	case []config.Mount:

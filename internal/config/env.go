@@ -93,6 +93,9 @@ func parseEnv(name string, data []byte) (map[string]string, map[string]Place, Er
 			continue
 		}
 		places[key] = Place{name, number, indent + 1}
+		if key == envAllowedUsers {
+			raw = strings.ReplaceAll(raw, ", ", ",")
+		}
 		value, why := envValue(raw)
 		if why != "" {
 			fail(number, indent+len(trimmed)-len(raw)+1, key, "%s: %s", key, why)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
@@ -29,7 +30,7 @@ func (c *Config) Explain(path string) (Setting, error) {
 	}
 	s := Setting{Key: path, Meaning: k.meaning, From: c.from(path), Default: k.defaultFor(name), Allowed: k.allowed()}
 	if value.IsValid() {
-		s.Value = value.Interface()
+		s.Value = plain(value)
 	} else {
 		s.From = "not set"
 	}
@@ -46,11 +47,13 @@ func (c *Config) Settings() []Setting {
 	visit = func(k *key, path string, v reflect.Value) {
 		switch {
 		case !v.IsValid():
+		case v.Type() == reflect.TypeFor[Rule](): // one line each; its parts are in Explain
+			all = append(all, Setting{Key: path, Meaning: k.meaning, Value: v.Interface().(Rule).String(), From: c.from(path)})
 		case k.kind == group:
 			for _, child := range k.keys {
 				visit(&child, join(path, child.name), field(v, child.name))
 			}
-		case k.kind == named && v.Type() != reflect.TypeFor[map[string]any]():
+		case k.kind == named && k.each.kind == group:
 			names := v.MapKeys()
 			slices.SortFunc(names, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
 			for _, name := range names {
@@ -61,7 +64,7 @@ func (c *Config) Settings() []Setting {
 				visit(k.each, fmt.Sprintf("%s[%d]", path, i), v.Index(i))
 			}
 		default:
-			all = append(all, Setting{Key: path, Meaning: k.meaning, Value: v.Interface(), From: c.from(path), Default: k.def, Allowed: k.allowed()})
+			all = append(all, Setting{Key: path, Meaning: k.meaning, Value: plain(v), From: c.from(path), Default: k.def, Allowed: k.allowed()})
 		}
 	}
 	top := table()
@@ -132,6 +135,47 @@ func field(v reflect.Value, name string) reflect.Value {
 		}
 	}
 	return reflect.Value{}
+}
+
+// plain is a value with the names that the configuration uses, for JSON.
+func plain(v reflect.Value) any {
+	switch v.Kind() {
+	case reflect.Struct:
+		out := map[string]any{}
+		for f, sub := range v.Fields() {
+			if name := f.Tag.Get("yaml"); f.IsExported() && name != "-" {
+				out[name] = plain(sub)
+			}
+		}
+		return out
+	case reflect.Slice:
+		out := make([]any, v.Len())
+		for i := range v.Len() {
+			out[i] = plain(v.Index(i))
+		}
+		return out
+	case reflect.Map:
+		out := map[string]any{}
+		for name, sub := range v.Seq2() {
+			out[name.String()] = plain(sub)
+		}
+		return out
+	case reflect.Interface:
+		if v.IsNil() {
+			return nil
+		}
+		return plain(v.Elem())
+	}
+	return v.Interface()
+}
+
+// String is the rule on one line: its tool and its conditions.
+func (r Rule) String() string {
+	text := r.Tool
+	for _, argument := range slices.Sorted(maps.Keys(r.When)) {
+		text += fmt.Sprintf(" %s=%s", argument, strings.Join(r.When[argument], " or "))
+	}
+	return text
 }
 
 // splitPath turns mounts[0].host into mounts, [0], host.

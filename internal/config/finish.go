@@ -87,6 +87,7 @@ func checkBaseURL(text string) (why, warning string) {
 }
 
 func (s *source) finishExecutors(cfg *Config) {
+	broken := slices.ContainsFunc(s.errors, func(p Problem) bool { return p.Key == "mounts" }) // no list to look names up in
 	for _, name := range []string{"shell", "file", "web"} {
 		e, ok := cfg.Executors[name]
 		if !ok {
@@ -104,23 +105,27 @@ func (s *source) finishExecutors(cfg *Config) {
 		for i, mount := range e.Mounts {
 			key := fmt.Sprintf("%s.mounts[%d]", at, i)
 			s.unique(seen, mount, key, "mount", i)
-			if mount == "" || slices.ContainsFunc(cfg.Mounts, func(m Mount) bool { return m.Name == mount }) {
+			if mount == "" || broken || slices.ContainsFunc(cfg.Mounts, func(m Mount) bool { return m.Name == mount }) {
 				continue
 			}
-			var known []string
-			for _, m := range cfg.Mounts {
-				known = append(known, m.Name)
+			if where := s.place(key); where.File != BuiltIn || s.name == BuiltIn {
+				s.fail(where, key, "%s: no mount is called %q%s", key, clip(mount), didYouMean(mount, mountNames(cfg.Mounts)))
+			} else {
+				s.fail(s.place("mounts"), key, "%s uses the mount %q unless this file says otherwise, and mounts has none of that name; add it, or write an executors section", at, mount)
 			}
-			where := s.place(key)
-			if where.File == BuiltIn && s.name != BuiltIn {
-				where = s.place("mounts") // the shipped executors want what the file's own mounts took away
-			}
-			s.fail(where, key, "%s: no mount is called %q%s", key, clip(mount), didYouMean(mount, known))
 		}
 		if e.Tmp > e.Memory && e.Memory > 0 {
 			s.warn(s.place(at+".tmp"), at+".tmp", "%s.tmp: %v is more than memory (%v), and /tmp counts as memory", at, e.Tmp, e.Memory)
 		}
 	}
+}
+
+func mountNames(mounts []Mount) []string {
+	names := make([]string, len(mounts))
+	for i, m := range mounts {
+		names[i] = m.Name
+	}
+	return names
 }
 
 func (s *source) domains(list []string, at string) {

@@ -115,6 +115,9 @@ func (s *source) syntax(data []byte, err error) {
 		at = Place{s.name, bytes.Count(before, []byte("\n")) + 1, utf8.RuneCount(line) + 1}
 	}
 	message := e.Message
+	if !utf8.Valid(data) {
+		message = "this is not UTF-8; save the file as UTF-8"
+	}
 	if e.ContextMsg != "" {
 		message = e.ContextMsg + ": " + message
 	}

@@ -160,8 +160,12 @@ func secretName(key string) bool {
 	return strings.HasSuffix(key, "_key") || strings.HasSuffix(key, "-key")
 }
 
-// looksSecret finds the shapes of the keys that this product deals with, and any long random word.
+// looksSecret finds the shapes of the keys that this product deals with, a password in a URL, and
+// any long random word.
 func looksSecret(text string) bool {
+	if _, rest, ok := strings.Cut(text, "://"); ok && strings.Contains(rest, "@") {
+		return true
+	}
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(" \t\"'=,[]{}", r) }) {
 		for _, prefix := range []string{"sk-", "ghp_", "gho_", "github_pat_", "xox", "AIza", "GOCSPX-"} {
 			if strings.HasPrefix(word, prefix) && len(word) >= len(prefix)+12 {
@@ -194,7 +198,10 @@ func didYouMean(word string, candidates []string) string {
 	if c := nearest(word, candidates); c != "" {
 		return fmt.Sprintf("; did you mean %q?", c)
 	}
-	sorted := slices.Sorted(slices.Values(candidates))
+	if len(candidates) == 0 {
+		return ""
+	}
+	sorted := slices.Compact(slices.Sorted(slices.Values(candidates)))
 	return "; known here: " + strings.Join(sorted, ", ")
 }
 

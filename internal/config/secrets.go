@@ -262,6 +262,9 @@ func (p Partition) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, p.Stri
 // MarshalJSON hides the values.
 func (p Partition) MarshalJSON() ([]byte, error) { return strconv.AppendQuote(nil, p.String()), nil }
 
+// MarshalYAML hides the values.
+func (p Partition) MarshalYAML() (any, error) { return p.String(), nil }
+
 func shellQuote(path string) string {
 	if strings.Trim(path, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-") == "" {
 		return path
