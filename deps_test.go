@@ -49,7 +49,7 @@ var table = []row{
 	{"gateway/internal/llm/internal/link", list("gateway/internal/llm internal/strict")},
 	{"gateway/internal/llm/anthropic", list("gateway/internal/claw gateway/internal/llm gateway/internal/llm/internal/link internal/strict")},
 	{"gateway/internal/llm/openai", list("gateway/internal/claw gateway/internal/llm gateway/internal/llm/internal/link internal/strict")},
-	{"gateway/internal/llm/rehearsal", list("gateway/internal/claw gateway/internal/llm internal/strict")},
+	{"gateway/internal/llm/rehearsal", list("gateway/internal/claw gateway/internal/llm internal/run internal/strict")}, // writes arguments of run's tools
 	{"gateway/internal/agent", list("gateway/internal/claw gateway/internal/gate gateway/internal/llm internal/strict")},
 	{"gateway/internal/dispatch", list("gateway/internal/claw gateway/internal/gate internal/capability internal/config internal/run internal/strict internal/wire")},
 	{"gateway/internal/chat", list("gateway/internal/agent gateway/internal/claw gateway/internal/gate internal/strict internal/wire")},

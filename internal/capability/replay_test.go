@@ -50,6 +50,13 @@ func TestReplayRemembersAsLongAsTheTokenVerifies(t *testing.T) {
 	t.Fatal("the token never expires")
 }
 
+// The leeway that a Verifier gives is good for the first use too.
+func TestReplayAllowsAFirstUseWithinTheLeeway(t *testing.T) {
+	if err := capability.NewReplay(at(noon)).Use("a", noon.Add(time.Millisecond-capability.Leeway)); err != nil {
+		t.Errorf("Use within the leeway = %v, want no error", err)
+	}
+}
+
 // Setting the clock back does not make a forgotten token new.
 func TestReplayIsNotFooledByAClockSetBack(t *testing.T) {
 	c := &clock{noon}

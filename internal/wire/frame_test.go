@@ -146,6 +146,7 @@ func TestRawJSONStaysOnItsLine(t *testing.T) {
 
 func TestFramesOfManySendersStayWhole(t *testing.T) {
 	c, raw := pipe(t)
+	c.conn = halves{c.conn}
 	const senders, frames = 16, 50
 	var wg sync.WaitGroup
 	for i := range senders {
@@ -177,6 +178,18 @@ func TestFramesOfManySendersStayWhole(t *testing.T) {
 			t.Errorf("%d frames of %q arrived, want %d", n, sender, frames)
 		}
 	}
+}
+
+// halves writes in two pieces, as a full socket buffer does, without a lock around both.
+type halves struct{ net.Conn }
+
+func (h halves) Write(p []byte) (int, error) {
+	n, err := h.Conn.Write(p[:len(p)/2])
+	if err != nil {
+		return n, err
+	}
+	m, err := h.Conn.Write(p[n:])
+	return n + m, err
 }
 
 func TestPeerThatDoesNotReadLosesTheConnection(t *testing.T) {
