@@ -48,7 +48,7 @@ func encodeFields(v any, secrets *redactor, whole bool) ([]byte, error) {
 		return nil, errors.New("fields are not a JSON object")
 	}
 	c := cleaner{secrets: secrets, whole: whole, out: make([]byte, 0, len(raw)+64)}
-	dec := jsontext.NewDecoder(bytes.NewReader(raw), jsontext.AllowInvalidUTF8(true))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(raw), jsontext.AllowInvalidUTF8(true))
 	if err := c.value(dec, 0); err != nil {
 		return nil, err
 	}
@@ -123,9 +123,9 @@ func (c *cleaner) composite(dec *jsontext.Decoder, open byte, depth int) error {
 			if err != nil {
 				return err
 			}
-			was := name.String()
-			c.text(was)
-			c.changed = c.changed || c.secrets.has(was) || len(was) > maxValue
+			if c.text(name.String()) {
+				c.changed = true
+			}
 			c.out = append(c.out, ':')
 		}
 		if err := c.value(dec, depth+1); err != nil {
@@ -139,14 +139,16 @@ func (c *cleaner) composite(dec *jsontext.Decoder, open byte, depth int) error {
 	return nil
 }
 
-func (c *cleaner) text(s string) {
-	s = c.secrets.redact(s)
+// text writes a string, and reports whether it had to be changed.
+func (c *cleaner) text(was string) bool {
+	s := c.secrets.redact(was)
 	if !c.whole {
 		s = cut(s)
 	}
 	c.out = append(c.out, '"')
 	c.out = appendEscaped(c.out, s)
 	c.out = append(c.out, '"')
+	return s != was
 }
 
 // number keeps a number, as text when a double would round it: a reader of ours refuses those.

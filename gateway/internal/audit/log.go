@@ -50,7 +50,10 @@ type Log struct {
 	inDoubt []Record
 	w       *writer // used by run only, once Open is done
 	wake    chan struct{}
-	stopped chan struct{} // closed when run has ended
+
+	lastSize int           // entries in the last batch
+	lastTook time.Duration // how long it took to write them
+	stopped  chan struct{} // closed when run has ended
 
 	mu      sync.Mutex
 	queue   []*batch
@@ -303,17 +306,16 @@ func (l *Log) take() (b *batch, sign bool, wait time.Duration) {
 	return nil, false, wait
 }
 
-// gather lets the goroutines that the last commit woke add their entries before the next: without
-// it they would wait for an fsync that carries one entry. It ends when none came in a round.
+// gather waits for the goroutines that the last commit woke: they come back within microseconds,
+// and without them an fsync would carry one entry where it could carry all. It waits for as many as
+// came last time, and no longer than the last write took, so a lone caller waits for nobody and a
+// crowd that went away costs one wait.
 func (l *Log) gather(b *batch) {
-	for range 16 {
-		n := len(b.items)
+	end := time.Now().Add(l.lastTook)
+	for len(b.items) < l.lastSize && !l.closing && time.Now().Before(end) {
 		l.mu.Unlock()
 		runtime.Gosched()
 		l.mu.Lock()
-		if len(b.items) == n {
-			return
-		}
 	}
 }
 
@@ -327,7 +329,9 @@ func (l *Log) commit(b *batch) {
 	if err == nil {
 		b.first = l.w.tree.size + 1
 		sign = l.w.unsigned()+uint64(len(b.items)) >= checkpointEvery
+		start := time.Now()
 		err = l.w.write(b.items, sign)
+		l.lastSize, l.lastTook = len(b.items), time.Since(start)
 	}
 	l.settle(b, err)
 	if err == nil && sign {

@@ -18,6 +18,7 @@ const minCoded = 6
 // they are, escaped as in JSON (also twice), escaped as in a URL, and in base64 or hex, alone or
 // inside something longer, also when the code is wrapped into lines.
 type redactor struct {
+	least  int      // length of the shortest of both
 	plain  []string // the secrets, longest first
 	coded  []string // what a base64 or hex form of a secret contains wherever it stands
 	spaces bool     // a secret has a space, which a URL may write as +
@@ -48,6 +49,11 @@ func newRedactor(secrets []string) *redactor {
 					r.coded = append(r.coded, code)
 				}
 			}
+		}
+	}
+	for _, s := range append(r.plain[:len(r.plain):len(r.plain)], r.coded...) {
+		if r.least == 0 || len(s) < r.least {
+			r.least = len(s)
 		}
 	}
 	sort.SliceStable(r.plain, func(i, j int) bool { return len(r.plain[i]) > len(r.plain[j]) })
@@ -108,18 +114,26 @@ func (r *redactor) redact(s string) string {
 
 // find returns where secrets stand in s, unordered and perhaps overlapping.
 func (r *redactor) find(s string) []span {
-	if len(r.plain) == 0 || s == "" {
+	if len(r.plain) == 0 || len(s) < r.least {
 		return nil
+	}
+	if !strings.ContainsAny(s, "\\%+\n") {
+		return r.search(nil, view{text: s})
 	}
 	var found []span
 	for _, v := range r.views(s) {
-		for _, secret := range r.plain {
-			found = v.search(found, secret, 0)
-		}
-		for _, code := range r.coded {
-			// The first and the last character of a code share bits with its neighbours.
-			found = v.search(found, code, 1)
-		}
+		found = r.search(found, v)
+	}
+	return found
+}
+
+func (r *redactor) search(found []span, v view) []span {
+	for _, secret := range r.plain {
+		found = v.search(found, secret, 0)
+	}
+	for _, code := range r.coded {
+		// The first and the last character of a code share bits with its neighbours.
+		found = v.search(found, code, 1)
 	}
 	return found
 }
