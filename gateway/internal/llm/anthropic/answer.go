@@ -205,7 +205,7 @@ func (a *answer) calls(out llm.Reply) (llm.Reply, *link.Failure) {
 			continue
 		}
 		// The id pairs call and result in every later request; one that cannot would make them all fail.
-		if id := b.call.ModelID; !validID(id) || seen[id] {
+		if id := b.call.ModelID; id == "" || len(id) > 256 || id != link.ID(id) || seen[id] {
 			return llm.Reply{}, a.server.Cut("a call in it has no id of its own")
 		}
 		seen[b.call.ModelID] = true
@@ -216,9 +216,4 @@ func (a *answer) calls(out llm.Reply) (llm.Reply, *link.Failure) {
 		return llm.Reply{}, a.server.Cut("it stops for tools and calls none")
 	}
 	return out, nil
-}
-
-// validID reports whether the vendor would take the id back: letters, digits, - and _.
-func validID(id string) bool {
-	return id != "" && len(id) <= 256 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") == ""
 }

@@ -14,7 +14,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	sdk "github.com/anthropics/anthropic-sdk-go"
@@ -104,7 +103,10 @@ func (m *Model) Close() { m.http.CloseIdleConnections() }
 // Ask sends one request and waits for the whole answer. Its text goes to onText, which may be nil, as it comes; an
 // answer that fails later is an error all the same. The error is an [*llm.Error], or that of ctx when ctx was cancelled.
 func (m *Model) Ask(ctx context.Context, req llm.Request, onText func(string)) (llm.Reply, error) {
-	key := strings.TrimSpace(m.server.Key())
+	key, err := m.server.Token()
+	if err != nil {
+		return llm.Reply{}, err
+	}
 	if key == "" {
 		return llm.Reply{}, &llm.Error{Kind: llm.Auth, What: "there is no key for Claude", Fix: "put ANTHROPIC_API_KEY in .env"}
 	}

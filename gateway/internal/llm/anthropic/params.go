@@ -72,7 +72,7 @@ func add(messages []sdk.MessageParam, turn claw.Turn) []sdk.MessageParam {
 func content(turn claw.Turn) []sdk.ContentBlockParamUnion {
 	var blocks []sdk.ContentBlockParamUnion
 	for _, result := range turn.Results {
-		block := sdk.ToolResultBlockParam{ToolUseID: result.ModelID, IsError: sdk.Bool(result.IsError())}
+		block := sdk.ToolResultBlockParam{ToolUseID: link.ID(result.ModelID), IsError: sdk.Bool(result.IsError())}
 		if !link.Blank(result.Content) {
 			block.Content = []sdk.ToolResultBlockParamContentUnion{{OfText: &sdk.TextBlockParam{Text: result.Content}}}
 		}
@@ -83,7 +83,7 @@ func content(turn claw.Turn) []sdk.ContentBlockParamUnion {
 	}
 	for _, call := range turn.Calls {
 		input := json.RawMessage(link.Input(call.Input))
-		blocks = append(blocks, sdk.NewToolUseBlock(call.ModelID, input, link.ToolName(call.Tool)))
+		blocks = append(blocks, sdk.NewToolUseBlock(link.ID(call.ModelID), input, link.ToolName(call.Tool)))
 	}
 	return blocks
 }

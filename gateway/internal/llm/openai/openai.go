@@ -17,7 +17,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/llm"
@@ -100,6 +99,10 @@ func (m *Model) Close() { m.client.CloseIdleConnections() }
 // Ask sends one request and waits for the whole answer. Its text goes to onText, which may be nil, as it comes; an
 // answer that fails later is an error all the same. The error is an [*llm.Error], or that of ctx when ctx was cancelled.
 func (m *Model) Ask(ctx context.Context, req llm.Request, onText func(string)) (llm.Reply, error) {
+	key, err := m.server.Token()
+	if err != nil {
+		return llm.Reply{}, err
+	}
 	body, err := m.body(req)
 	if err != nil {
 		return llm.Reply{}, err
@@ -109,7 +112,7 @@ func (m *Model) Ask(ctx context.Context, req llm.Request, onText func(string)) (
 		ctx, cancel := context.WithTimeoutCause(ctx, m.server.Timeout, link.ErrDeadline)
 		defer cancel()
 		var failure *link.Failure
-		reply, failure = m.attempt(ctx, body, &answer{server: m.server, onText: onText, turn: len(req.Turns)})
+		reply, failure = m.attempt(ctx, key, body, &answer{server: m.server, onText: onText, turn: len(req.Turns)})
 		return failure
 	})
 	if err != nil {
@@ -118,7 +121,7 @@ func (m *Model) Ask(ctx context.Context, req llm.Request, onText func(string)) (
 	return reply, nil
 }
 
-func (m *Model) attempt(ctx context.Context, body []byte, a *answer) (llm.Reply, *link.Failure) {
+func (m *Model) attempt(ctx context.Context, key string, body []byte, a *answer) (llm.Reply, *link.Failure) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, m.url, bytes.NewReader(body))
 	if err != nil {
 		return llm.Reply{}, m.server.Broken(ctx, err, false)
@@ -126,7 +129,7 @@ func (m *Model) attempt(ctx context.Context, body []byte, a *answer) (llm.Reply,
 	req.Header.Set("Content-Type", "application/json")
 	req.Header.Set("Accept", "text/event-stream")
 	req.Header.Set("User-Agent", "secureclaw")
-	if key := strings.TrimSpace(m.server.Key()); key != "" {
+	if key != "" {
 		req.Header.Set("Authorization", "Bearer "+key)
 	}
 	resp, err := m.client.Do(req)

@@ -26,16 +26,21 @@ func Input(input string) string {
 // ToolName is a called tool's name as history may repeat it: letters, digits, - and _, 1 to 64 of them. The
 // model can call what it likes, and a provider would refuse its own words.
 func ToolName(name string) string {
-	name = strings.Map(func(r rune) rune {
+	if name == "" {
+		return "unnamed"
+	}
+	name = ID(name)
+	return name[:min(len(name), 64)]
+}
+
+// ID is a call's id in the same alphabet, for a conversation that another provider began with ids of its own taste.
+func ID(id string) string {
+	return strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '_' || r == '-' {
 			return r
 		}
 		return '_'
-	}, name)
-	if name == "" {
-		return "unnamed"
-	}
-	return name[:min(len(name), 64)]
+	}, id)
 }
 
 // Blank reports whether a text is empty for a provider, which refuses blocks of white space.

@@ -19,11 +19,20 @@ type Server struct {
 	Who     string // "Claude", "the model server at http://localhost:11434/v1"
 	Model   string
 	Host    string        // of the configured base URL
-	Key     func() string // nil when there is none
+	Key     func() string // may return nothing
 	KeyFix  string        // what to do about a key that is not accepted
 	FindFix string        // what to do about a model that is not there
 	Timeout time.Duration
 	Idle    time.Duration
+}
+
+// Token returns the key, fit for a header. It is empty when there is none.
+func (s Server) Token() (string, error) {
+	key := strings.TrimSpace(s.Key())
+	if strings.ContainsFunc(key, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return "", &llm.Error{Kind: llm.Auth, What: fmt.Sprintf("the key for %s has characters that no key has", s.Who), Fix: s.KeyFix}
+	}
+	return key, nil
 }
 
 // Status words an answer that is not 200. Said is the server's own message; it is told only where it
@@ -112,16 +121,14 @@ func (s Server) WrongType(contentType string) *Failure {
 // Clean makes a text from outside fit for one line: no control characters, 300 characters at most,
 // and empty when it repeats eight or more characters of the key.
 func (s Server) Clean(text string) string {
-	if s.Key != nil {
-		key := s.Key()
-		for i := 0; i+8 <= len(key); i++ {
-			if strings.Contains(text, key[i:i+8]) {
-				return ""
-			}
-		}
-		if key != "" && strings.Contains(text, key) {
+	key := strings.TrimSpace(s.Key())
+	for i := 0; i+8 <= len(key); i++ {
+		if strings.Contains(text, key[i:i+8]) {
 			return ""
 		}
+	}
+	if key != "" && strings.Contains(text, key) {
+		return ""
 	}
 	text = strings.Map(func(r rune) rune {
 		switch {
