@@ -135,6 +135,22 @@ func (s *source) fillSections(root *yaml.Node) error {
 	if root.Kind != yaml.MappingNode {
 		return nil // walk says so
 	}
+	absent := func(mapping *yaml.Node, name string) bool {
+		given := find(mapping, name)
+		return given == nil || isNull(given)
+	}
+	var sections []string
+	for _, name := range []string{"executors", "mounts", "actionTiers"} {
+		if absent(root, name) {
+			sections = append(sections, name)
+		}
+	}
+	// Leaving a list out must never grant: the grants start empty, the questions stay.
+	tiers := find(root, "actionTiers")
+	questions := tiers != nil && tiers.Kind == yaml.MappingNode && absent(tiers, "requireApproval")
+	if len(sections) == 0 && !questions {
+		return nil
+	}
 	builtIn := newSource(BuiltIn, defaults.YAML)
 	shipped := builtIn.read(defaults.YAML)
 	top := table()
@@ -142,16 +158,11 @@ func (s *source) fillSections(root *yaml.Node) error {
 	if len(builtIn.errors) > 0 {
 		return builtIn.sorted()
 	}
-	for _, section := range []string{"executors", "mounts", "actionTiers"} {
-		if given := find(root, section); given == nil || isNull(given) {
-			s.graft(root, section, shipped, builtIn, section)
-		}
+	if questions {
+		s.graft(tiers, "requireApproval", find(shipped, "actionTiers"), builtIn, "actionTiers.requireApproval")
 	}
-	// Leaving a list out must never grant: the grants start empty, the questions stay.
-	if tiers := find(root, "actionTiers"); tiers.Kind == yaml.MappingNode {
-		if given := find(tiers, "requireApproval"); given == nil || isNull(given) {
-			s.graft(tiers, "requireApproval", find(shipped, "actionTiers"), builtIn, "actionTiers.requireApproval")
-		}
+	for _, name := range sections {
+		s.graft(root, name, shipped, builtIn, name)
 	}
 	return nil
 }
