@@ -55,6 +55,7 @@ const (
 // Turn is one step of a conversation as the model sees it.
 type Turn struct {
 	Role    Role         `json:"role"`
+	Message string       `json:"message,omitzero"` // id of the user's message that this turn is
 	Text    string       `json:"text,omitzero"`
 	Calls   []ToolCall   `json:"calls,omitempty"`   // assistant turns only
 	Results []ToolResult `json:"results,omitempty"` // user turns only, one for each call of the turn before
@@ -101,9 +102,25 @@ type ToolResult struct {
 	Content string `json:"content"`
 	Label   Label  `json:"label"`
 	// Tier and Rule say which rule let the call pass or made it ask; Duration is wall time without the wait for a human.
-	Tier     Tier          `json:"tier"`
-	Rule     string        `json:"rule,omitzero"`
-	Duration time.Duration `json:"durationNs,format:nano"`
+	Tier     Tier    `json:"tier"`
+	Rule     string  `json:"rule,omitzero"`
+	Duration Elapsed `json:"duration,omitzero"`
+}
+
+// Elapsed is a time.Duration that is written as text ("1.5ms").
+type Elapsed time.Duration
+
+// String returns the duration as package time writes it.
+func (e Elapsed) String() string { return time.Duration(e).String() }
+
+// MarshalText writes the duration.
+func (e Elapsed) MarshalText() ([]byte, error) { return []byte(e.String()), nil }
+
+// UnmarshalText reads the duration.
+func (e *Elapsed) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	*e = Elapsed(d)
+	return err
 }
 
 // IsError reports whether a model should read the result as an error.
@@ -150,4 +167,24 @@ type Usage struct {
 // Add returns the sum.
 func (u Usage) Add(v Usage) Usage {
 	return Usage{u.Input + v.Input, u.Output + v.Output, u.CacheRead + v.CacheRead, u.CacheWrite + v.CacheWrite}
+}
+
+// ModelCall is what one answer of a model cost.
+type ModelCall struct {
+	Session SessionID
+	Run     RunID
+	Model   string
+	Usage   Usage
+	At      time.Time
+}
+
+// Session is one conversation. Its label is the join over all that its model can see.
+type Session struct {
+	ID      SessionID `json:"id"`
+	Channel Channel   `json:"channel"`
+	User    string    `json:"user,omitzero"`
+	Title   string    `json:"title,omitzero"`
+	Created time.Time `json:"created"`
+	Label   Label     `json:"label"`
+	Turns   int       `json:"turns"` // how many there are; a store counts them
 }

@@ -85,7 +85,7 @@ func fieldsOf(r claw.ToolResult, approval, note string) resultFields {
 	sum := sha256.Sum256([]byte(r.Content))
 	return resultFields{
 		Tool: r.Tool, Status: r.Status, ContentBytes: len(r.Content), ContentSHA256: hex.EncodeToString(sum[:]),
-		DurationUS: r.Duration.Microseconds(), Label: r.Label, Approval: approval, Note: note,
+		DurationUS: time.Duration(r.Duration).Microseconds(), Label: r.Label, Approval: approval, Note: note,
 	}
 }
 

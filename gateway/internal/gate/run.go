@@ -123,7 +123,7 @@ func (g *Gate) effect(ctx context.Context, p permit, keep func(context.Context, 
 		g.step(StepIntent)
 		began := g.now()
 		result = p.run(ctx)
-		result.Duration = max(0, g.now().Sub(began))
+		result.Duration = claw.Elapsed(max(0, g.now().Sub(began)))
 		g.step(StepRan)
 	}
 	book, done = bookkeeping(ctx)

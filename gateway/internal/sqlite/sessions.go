@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 	"github.com/secureclaw/secureclaw/internal/strict"
@@ -15,19 +14,8 @@ import (
 // ErrNoSession is a session that was never created.
 var ErrNoSession = errors.New("no such session")
 
-// Session is one conversation.
-type Session struct {
-	ID      claw.SessionID `json:"id"`
-	Channel claw.Channel   `json:"channel"`
-	User    string         `json:"user,omitzero"`
-	Title   string         `json:"title,omitzero"`
-	Created time.Time      `json:"created"`
-	Label   claw.Label     `json:"label"`
-	Turns   int            `json:"turns"` // how many there are; ignored by CreateSession
-}
-
 // CreateSession adds a session and reports whether it is new. One that exists stays as it is.
-func (db *DB) CreateSession(ctx context.Context, s Session) (bool, error) {
+func (db *DB) CreateSession(ctx context.Context, s claw.Session) (bool, error) {
 	label, err := strict.Encode(s.Label)
 	if err != nil {
 		return false, err
@@ -38,16 +26,16 @@ func (db *DB) CreateSession(ctx context.Context, s Session) (bool, error) {
 }
 
 // Sessions returns all sessions, the youngest first.
-func (db *DB) Sessions(ctx context.Context) ([]Session, error) {
+func (db *DB) Sessions(ctx context.Context) ([]claw.Session, error) {
 	rows, err := db.read.QueryContext(ctx, `SELECT id, channel, user, title, created, label_json,
 		(SELECT count(*) FROM turns WHERE session = id) FROM sessions ORDER BY created DESC, rowid DESC`)
 	if err != nil {
 		return nil, explain(err)
 	}
 	defer rows.Close()
-	var out []Session
+	var out []claw.Session
 	for rows.Next() {
-		var s Session
+		var s claw.Session
 		var created sql.NullInt64
 		var label string
 		if err := rows.Scan(&s.ID, &s.Channel, &s.User, &s.Title, &created, &label, &s.Turns); err != nil {

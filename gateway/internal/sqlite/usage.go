@@ -7,15 +7,6 @@ import (
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 )
 
-// ModelCall is what one answer of a model cost.
-type ModelCall struct {
-	Session claw.SessionID
-	Run     claw.RunID
-	Model   string
-	Usage   claw.Usage
-	At      time.Time
-}
-
 // UsageQuery selects model calls. Zero fields select all.
 type UsageQuery struct {
 	Session claw.SessionID
@@ -24,7 +15,7 @@ type UsageQuery struct {
 }
 
 // AddUsage keeps the cost of one answer.
-func (db *DB) AddUsage(ctx context.Context, c ModelCall) error {
+func (db *DB) AddUsage(ctx context.Context, c claw.ModelCall) error {
 	_, err := db.exec(ctx, `INSERT INTO usage (at, session, run, model, input, output, cache_read, cache_write) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
 		c.At.UnixMilli(), string(c.Session), string(c.Run), c.Model, c.Usage.Input, c.Usage.Output, c.Usage.CacheRead, c.Usage.CacheWrite)
 	return err

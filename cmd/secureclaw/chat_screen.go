@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+// down shows one frame.
+func (c *conversation) down(d wire.Down) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	defer c.wake()
+	switch {
+	case d.Accepted != nil:
+		c.run, c.streamed = d.Accepted.Run, false
+	case d.Delta != nil && d.Delta.Run == c.run:
+		c.clearPrompt()
+		text := visible(d.Delta.Text)
+		fmt.Fprint(c.out, text)
+		c.streamed = true
+		c.midLine = len(text) > 0 && text[len(text)-1] != '\n'
+	case d.Step != nil && d.Step.Run == c.run && d.Step.Status != "":
+		c.freshLine()
+		fmt.Fprintf(c.out, "  %s\n", stepLine(*d.Step))
+		c.streamed = false
+	case d.Card != nil:
+		c.freshLine()
+		c.cards = append(c.cards, d.Card)
+		printCard(c.out, *d.Card)
+		if len(c.cards) == 1 {
+			c.question(d.Card)
+		}
+	case d.Settled != nil:
+		c.settled(d.Settled)
+	case d.Notice != nil && d.Notice.Session == c.session:
+		c.freshLine()
+		fmt.Fprintf(c.out, "  note: %s\n", visibleLine(d.Notice.Text))
+	case d.Reply != nil && d.Reply.Session == c.session:
+		c.reply(d.Reply)
+	case d.Answer != nil && d.Answer.Status != nil:
+		c.freshLine()
+		printStatus(c.out, d.Answer.Status)
+		c.promptLocked()
+	case d.Fault != nil:
+		c.unanswered = max(0, c.unanswered-1)
+		c.freshLine()
+		fmt.Fprintf(c.out, "error: %s\n", visibleLine(d.Fault.What))
+		if d.Fault.Fix != "" {
+			fmt.Fprintf(c.out, "  fix  %s\n", visibleLine(d.Fault.Fix))
+		}
+		c.promptLocked()
+	}
+}
+
+// wake tells drain that something changed.
+func (c *conversation) wake() {
+	select {
+	case c.changed <- struct{}{}:
+	default:
+	}
+}
+
+func (c *conversation) settled(card *wire.Card) {
+	i := slices.IndexFunc(c.cards, func(x *wire.Card) bool { return x.ID == card.ID })
+	if i < 0 {
+		return
+	}
+	c.cards = slices.Delete(c.cards, i, i+1)
+	if c.naming != nil && c.naming.ID == card.ID {
+		c.naming = nil
+	}
+	c.freshLine()
+	state := card.State
+	if card.By != "" {
+		state += " by " + card.By
+	}
+	fmt.Fprintf(c.out, "  %s %s: %s\n", card.Code, card.Tool, visibleLine(state))
+	if i == 0 && len(c.cards) > 0 {
+		c.question(c.cards[0])
+	}
+}
+
+func (c *conversation) reply(r *wire.Reply) {
+	if !c.streamed || r.Outcome != wire.ReplyDone {
+		c.freshLine()
+		fmt.Fprintln(c.out, visible(r.Text))
+	}
+	c.unanswered = max(0, c.unanswered-1)
+	if r.Run == c.run {
+		c.run = ""
+	}
+	c.freshLine()
+	c.promptLocked()
+}
+
+func (c *conversation) question(card *wire.Card) {
+	c.freshLine()
+	fmt.Fprintf(c.out, "%s %s: run it once? [y]es / [n]o / [r]eason ", card.Code, card.Tool)
+	c.midLine = true
+}
+
+func (c *conversation) prompt() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.promptLocked()
+}
+
+func (c *conversation) promptLocked() {
+	if len(c.cards) > 0 {
+		c.question(c.cards[0])
+		return
+	}
+	c.freshLine()
+	fmt.Fprint(c.out, "> ")
+	c.idle, c.midLine = true, true
+}
+
+// clearPrompt ends a prompt's line before text that is not the user's.
+func (c *conversation) clearPrompt() {
+	if c.idle {
+		c.freshLine()
+	}
+}
+
+func (c *conversation) freshLine() {
+	if c.midLine {
+		fmt.Fprintln(c.out)
+	}
+	c.midLine, c.idle = false, false
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+func newStatusCmd(g *globals) *cobra.Command {
+	return &cobra.Command{
+		Use: "status", Short: "Say what runs and what does not",
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return withGateway(cmd.Context(), g, quickTimeout, func(ctx context.Context, conn *wire.Conn) error {
+				status, err := fetchStatus(ctx, conn)
+				if err != nil {
+					return err
+				}
+				if g.JSON {
+					err = printJSON(cmd.OutOrStdout(), status)
+				} else {
+					printStatus(cmd.OutOrStdout(), status)
+				}
+				if err == nil && (status.Runner != "ok" || status.Audit != "ok") {
+					return &failure{code: exitFailed} // the document above says what and why
+				}
+				return err
+			})
+		},
+	}
+}
+
+func fetchStatus(ctx context.Context, conn *wire.Conn) (*wire.GatewayStatus, error) {
+	query := wire.Query{Ref: newRef(), What: wire.QueryStatus}
+	answer, err := ask(ctx, conn, query.Ref, wire.Up{Query: &query}, nil)
+	if err != nil {
+		return nil, err
+	}
+	if answer.Status == nil {
+		return nil, &failure{code: exitFailed, what: "the gateway answered without a status"}
+	}
+	return answer.Status, nil
+}
+
+func printStatus(w io.Writer, s *wire.GatewayStatus) {
+	fmt.Fprintf(w, "gateway  ok · %s · pid %d · since %s\n", s.Version, s.PID, s.Started.Local().Format("2006-01-02 15:04:05"))
+	fmt.Fprintf(w, "model    %s\n", s.Model)
+	fmt.Fprintf(w, "runner   %s", s.Runner)
+	if s.Engine != "" {
+		fmt.Fprintf(w, " · %s", s.Engine)
+	}
+	fmt.Fprintln(w)
+	if s.Fix != "" {
+		fmt.Fprintf(w, "  fix    %s\n", s.Fix)
+	}
+	fmt.Fprintf(w, "audit    %s\n", s.Audit)
+	fmt.Fprintf(w, "now      %s, %s waiting for you\n", plural(s.Running, "session")+" at work", plural(s.Pending, "call"))
+	for _, warning := range s.Warnings {
+		fmt.Fprintf(w, "warning  %s\n", warning)
+	}
+}

@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/secureclaw/secureclaw/internal/capability"
+	"github.com/secureclaw/secureclaw/internal/config"
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+func newUpCmd(g *globals) *cobra.Command {
+	var chat bool
+	cmd := &cobra.Command{
+		Use:   "up",
+		Short: "Start everything on this machine and keep it running",
+		Long: `Reads .env, starts gateway and runner as processes of their own, gives each only its own secrets,
+restarts what dies, and stops them in order on Ctrl-C. With --chat, a conversation in this terminal.`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return up(cmd.Context(), g, chat, cmd.ErrOrStderr(), cmd.OutOrStdout())
+		},
+	}
+	cmd.Flags().BoolVar(&chat, "chat", false, "talk to the agent in this terminal; its end stops everything")
+	return cmd
+}
+
+func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) error {
+	began := time.Now()
+	dirs, err := g.dirs()
+	if err != nil {
+		return err
+	}
+	if err := dirs.Prepare(); err != nil {
+		return err
+	}
+	_, warnings, err := config.Load(dirs.Config, config.LoadOptions{Dirs: dirs, Env: os.Getenv})
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		fmt.Fprintf(stderr, "warning: %s\n", w)
+	}
+	secrets, err := config.LoadSecrets(dirs.Env, os.Environ(), config.SecretOptions{Generate: true})
+	if err != nil {
+		return err
+	}
+	key, err := capability.DeriveKey(secrets.CapabilitySecret.Reveal())
+	if err != nil {
+		return err
+	}
+	log, closeLog, err := openLog(dirs, chat, stderr)
+	if err != nil {
+		return err
+	}
+	defer closeLog()
+
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("own program file: %w", err)
+	}
+	boot := newRef()
+	roles := plan(self, g.Home, boot, secrets, base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey)), os.Environ())
+	s := newSupervisor(roles, log, time.Now)
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- s.run(ctx) }()
+
+	status, err := awaitReady(ctx, dirs, done)
+	if err != nil {
+		cancel()
+		return errors.Join(err, ignoreCancel(<-done))
+	}
+	fmt.Fprintf(stderr, "ready in %d ms · %s · runner %s · %s\n", time.Since(began).Milliseconds(), status.Model, status.Runner, talkHint(dirs, chat))
+	if status.Runner != "ok" && status.Fix != "" {
+		fmt.Fprintf(stderr, "  fix  %s\n", status.Fix)
+	}
+	if chat {
+		conn, err := dialGateway(ctx, dirs)
+		if err == nil {
+			err = chatInteractive(ctx, conn, terminalSession, os.Stdin, stdout)
+			_ = conn.Close()
+		}
+		cancel()
+		return errors.Join(err, ignoreCancel(<-done))
+	}
+	return ignoreCancel(<-done)
+}
+
+// awaitReady asks until gateway and runner both answer, or the supervisor gives up.
+func awaitReady(ctx context.Context, dirs config.Dirs, done chan error) (*wire.GatewayStatus, error) {
+	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if status, err := tryStatus(ctx, dirs); err == nil && status.RunnerUp {
+			return status, nil
+		}
+		select {
+		case err := <-done:
+			done <- nil // whoever waits next finds it ended
+			return nil, err
+		case <-ctx.Done():
+			return nil, &failure{exitFailed, "SecureClaw did not become ready in a minute", "gateway or runner does not answer", "read the log: " + filepath.Join(dirs.State, "secureclaw.log")}
+		case <-tick.C:
+		}
+	}
+}
+
+func tryStatus(ctx context.Context, dirs config.Dirs) (*wire.GatewayStatus, error) {
+	conn, err := dialGateway(ctx, dirs)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	return fetchStatus(ctx, conn)
+}
+
+func talkHint(dirs config.Dirs, chat bool) string {
+	if chat {
+		return "Ctrl-D leaves and stops everything"
+	}
+	return "talk: secureclaw chat" + homeFlag(dirs)
+}
+
+// openLog is stderr, or a file when the terminal is used for talking.
+func openLog(dirs config.Dirs, chat bool, stderr io.Writer) (*slog.Logger, func(), error) {
+	if !chat {
+		return slog.New(slog.NewTextHandler(stderr, nil)), func() {}, nil
+	}
+	path := filepath.Join(dirs.State, "secureclaw.log")
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, nil, fmt.Errorf("log: %w", err)
+	}
+	return slog.New(slog.NewTextHandler(file, nil)), func() { _ = file.Close() }, nil
+}
+
+func ignoreCancel(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,211 @@
+// Package gateway is the brain: it talks to the user's channels and to the model, decides about
+// tool calls, and keeps memory, approvals and the audit log. [Run] wires it, and nothing else does.
+//
+// It holds the model key and the key that mints capability tokens. It has no hands: it never
+// opens the engine's socket, starts no process and opens none of the user's files; what shall
+// happen goes to the runner as a signed token.
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/agent"
+	"github.com/secureclaw/secureclaw/gateway/internal/audit"
+	"github.com/secureclaw/secureclaw/gateway/internal/chat"
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/gateway/internal/dispatch"
+	"github.com/secureclaw/secureclaw/gateway/internal/gate"
+	"github.com/secureclaw/secureclaw/gateway/internal/policy"
+	"github.com/secureclaw/secureclaw/gateway/internal/sqlite"
+	"github.com/secureclaw/secureclaw/internal/capability"
+	"github.com/secureclaw/secureclaw/internal/config"
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+// ErrOwned says that another gateway runs on this state folder.
+var ErrOwned = sqlite.ErrLocked
+
+// Options is what one gateway is made of.
+type Options struct {
+	Config   *config.Config
+	Warnings []string
+	Secrets  config.Secrets
+	// State is the folder of the databases and the audit log, Socket where channels connect,
+	// RunnerSocket where the runner listens.
+	State, Socket, RunnerSocket string
+	Version                     string
+	Now                         func() time.Time
+	Log                         *slog.Logger
+	// Step is called at each named step of a call, for crash tests; nil does nothing.
+	Step func(name string)
+}
+
+// Run is the gateway's life. It returns when ctx ends and everything is stored, or when it cannot go on.
+func Run(ctx context.Context, o Options) (err error) {
+	started := o.Now()
+	rules, err := policy.New(o.Config.ActionTiers)
+	if err != nil {
+		return fmt.Errorf("actionTiers: %w", err)
+	}
+	db, err := sqlite.Open(ctx, filepath.Join(o.State, "gateway"))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+
+	auditKey, err := capability.DeriveAuditKey(o.Secrets.CapabilitySecret.Reveal())
+	if err != nil {
+		return err
+	}
+	log, err := audit.Open(filepath.Join(o.State, "audit"), audit.Options{
+		Key: auditKey, Redact: o.Secrets.Known(), Now: o.Now, Log: o.Log,
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, log.Close()) }()
+
+	mintKey, err := capability.DeriveKey(o.Secrets.CapabilitySecret.Reveal())
+	if err != nil {
+		return err
+	}
+	hands := dispatch.New(o.RunnerSocket, "secureclaw "+o.Version, capability.NewMinter(mintKey, o.Now), o.Config)
+	board := chat.NewBoard()
+	door, err := gate.New(gate.Options{
+		Tools: hands.Tools(), Policy: rules, Store: db.Approvals(), Audit: log, Asker: board,
+		Expiry: expiry(o.Config.Approvals), Now: o.Now, Log: o.Log, Step: o.Step,
+	})
+	if err != nil {
+		return err
+	}
+	model, err := newModel(o)
+	if err != nil {
+		return err
+	}
+	mind, err := agent.New(agent.Options{
+		Model: model, Hands: door, History: db, Prompt: prompt(o.Config),
+		MaxTokens: o.Config.LLM.MaxTokens, Rounds: o.Config.LLM.Iterations, Now: o.Now, Log: o.Log,
+	})
+	if err != nil {
+		return err
+	}
+
+	var desk *chat.Desk
+	desk = chat.New(chat.Options{
+		Board: board, Agent: mind, Gate: door, Store: db, Now: o.Now, Log: o.Log,
+		Record: func(ctx context.Context, msg claw.Message, run claw.RunID) error {
+			_, err := log.Append(ctx, audit.Record{Kind: "message", Session: string(msg.Session), Run: string(run), Fields: map[string]any{
+				"id": msg.ID, "channel": msg.Origin.Channel, "user": msg.Origin.User, "text": msg.Text,
+			}})
+			return err
+		},
+		Status: func(ctx context.Context) wire.GatewayStatus {
+			return status(ctx, o, started, model.Name(), hands, door, log, desk)
+		},
+	})
+	ln, err := wire.Listen(o.Socket, wire.Hello{Role: "gateway", Program: "secureclaw " + o.Version})
+	if err != nil {
+		return err
+	}
+	if err := recoverCalls(ctx, o, door, log); err != nil {
+		return err
+	}
+	if _, err := log.Append(ctx, audit.Record{Kind: "gateway.started", Fields: map[string]any{"version": o.Version, "model": model.Name()}}); err != nil {
+		return err
+	}
+	return serve(ctx, desk, door, ln)
+}
+
+// recoverCalls settles what an earlier gateway left open, before anything new can start.
+func recoverCalls(ctx context.Context, o Options, door *gate.Gate, log *audit.Log) error {
+	var inDoubt []string
+	for _, r := range log.InDoubt() {
+		inDoubt = append(inDoubt, r.Call)
+	}
+	recovered, err := door.Recover(ctx, inDoubt)
+	if err != nil {
+		return fmt.Errorf("calls of the last run: %w", err)
+	}
+	for _, r := range recovered {
+		o.Log.Warn("a call of the last run", "call", r.Call, "outcome", r.Outcome)
+	}
+	return nil
+}
+
+// serve runs the two loops of the gateway; the end of one ends the other.
+func serve(ctx context.Context, desk *chat.Desk, door *gate.Gate, ln *wire.Listener) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	expired := make(chan error, 1)
+	go func() {
+		err := door.RunExpiry(ctx)
+		cancel(err)
+		expired <- err
+	}()
+	err := desk.Serve(ctx, ln)
+	cancel(err)
+	if other := <-expired; err == nil && !errors.Is(other, context.Canceled) {
+		err = other
+	}
+	return err
+}
+
+// expiry says how long a question stays open, by who set its run in motion.
+func expiry(a config.Approvals) func(claw.Origin) time.Duration {
+	return func(origin claw.Origin) time.Duration {
+		if origin.Channel == "heartbeat" {
+			return time.Duration(a.HeartbeatExpiry)
+		}
+		return time.Duration(a.Expiry)
+	}
+}
+
+// prompt tells the model of the folders that executors see.
+func prompt(cfg *config.Config) agent.Prompt {
+	p := agent.Prompt{Location: time.Local}
+	for _, m := range cfg.Mounts {
+		p.Folders = append(p.Folders, agent.Folder{Path: m.Container, Mode: m.Mode})
+	}
+	return p
+}
+
+// status gathers what `secureclaw status` shows.
+func status(ctx context.Context, o Options, started time.Time, model string, hands *dispatch.Dispatch, door *gate.Gate, log *audit.Log, desk *chat.Desk) wire.GatewayStatus {
+	s := wire.GatewayStatus{
+		Version: o.Version, PID: os.Getpid(), Started: started, Model: model, Audit: "ok", Runner: "ok",
+		Running: desk.Running(), Warnings: o.Warnings,
+	}
+	if err := log.Err(); err != nil {
+		s.Audit = "broken, so nothing runs: " + err.Error()
+	}
+	if pending, err := door.Pending(ctx); err == nil {
+		s.Pending = len(pending)
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	runner, err := hands.Status(ctx)
+	if err != nil {
+		s.Runner, s.Fix = err.Error(), "secureclaw up starts it; look into its log"
+		return s
+	}
+	s.RunnerUp, s.Engine = true, runner.Engine
+	problem := runner.Problem
+	for _, e := range runner.Executors {
+		if problem == nil {
+			problem = e.Problem
+		}
+	}
+	if problem != nil {
+		s.Runner, s.Fix = problem.What, problem.Fix
+		if problem.Why != "" {
+			s.Runner += ": " + problem.Why
+		}
+	}
+	return s
+}

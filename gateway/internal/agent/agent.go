@@ -1,0 +1,315 @@
+// Package agent turns one message into one answer: it asks the model, runs the tool calls that the
+// model wants through the gate, and asks again, for at most a fixed number of rounds.
+//
+// It trusts nothing the model says and decides nothing about a call: [Hands] does. Every turn is
+// stored before its effects begin, so that a restart finds the conversation as it was; see
+// [Agent.Answer] and [Agent.Continue]. Whatever happens, there is exactly one [Answer].
+package agent
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/gateway/internal/gate"
+	"github.com/secureclaw/secureclaw/gateway/internal/llm"
+)
+
+// MaxCalls is how many tool calls of one model answer are run; the rest are refused.
+const MaxCalls = 32
+
+// Model answers one request. On a non-nil error nothing of the reply is used; onText gets the
+// text as it comes, in order, from one goroutine.
+type Model interface {
+	Ask(ctx context.Context, req llm.Request, onText func(string)) (llm.Reply, error)
+	Name() string
+}
+
+// Hands runs one tool call to its end, whatever that takes: rules, a human, a container. A refusal is a result.
+type Hands interface {
+	Tools() []claw.Tool
+	Run(ctx context.Context, call gate.Call, tool string, input []byte) claw.ToolResult
+}
+
+// History keeps conversations. What AppendTurn returned for survives a crash of this process.
+type History interface {
+	Turns(ctx context.Context, session claw.SessionID, limit int) ([]claw.Turn, error)
+	AppendTurn(ctx context.Context, session claw.SessionID, turn claw.Turn) error
+	Label(ctx context.Context, session claw.SessionID) (claw.Label, error)
+	SetLabel(ctx context.Context, session claw.SessionID, label claw.Label) error
+	AddUsage(ctx context.Context, call claw.ModelCall) error
+}
+
+// Watcher sees a run while it goes on. Its methods must not block; they may be called from several goroutines.
+type Watcher interface {
+	Text(delta string)
+	Began(call claw.ToolCall)
+	Ended(call claw.ToolCall, result claw.ToolResult)
+}
+
+// Outcome is how a run ended.
+type Outcome string
+
+// The ends of a run.
+const (
+	Done    Outcome = "done"
+	Stopped Outcome = "stopped"
+	Limit   Outcome = "limit"
+	Failed  Outcome = "failed"
+)
+
+// Answer is the one outcome of a message.
+type Answer struct {
+	Outcome Outcome
+	Text    string
+	Model   string
+	Results []claw.ToolResult
+	Usage   claw.Usage
+	Rounds  int
+}
+
+// Options is what an Agent is made of; all fields are required but Log.
+type Options struct {
+	Model   Model
+	Hands   Hands
+	History History
+	Prompt  Prompt
+	// MaxTokens is the most tokens of one model answer, Rounds the most model calls for one message.
+	MaxTokens int
+	Rounds    int
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Agent answers messages. One session is answered by one goroutine at a time; sessions are independent.
+type Agent struct {
+	o Options
+}
+
+// New checks the options.
+func New(o Options) (*Agent, error) {
+	switch {
+	case o.Model == nil || o.Hands == nil || o.History == nil || o.Now == nil:
+		return nil, errors.New("agent: model, hands, history and clock are required")
+	case o.Rounds < 1:
+		return nil, errors.New("agent: at least one round is required")
+	case o.MaxTokens < 1:
+		return nil, errors.New("agent: maxTokens must be positive")
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Agent{o: o}, nil
+}
+
+// ModelName says who answers, for humans.
+func (a *Agent) ModelName() string { return a.o.Model.Name() }
+
+// Answer stores the message and runs it to its end.
+func (a *Agent) Answer(ctx context.Context, msg claw.Message, run claw.RunID, w Watcher) (Answer, error) {
+	keep := context.WithoutCancel(ctx)
+	if err := a.joinLabel(keep, msg.Session, msg.Label); err != nil {
+		return Answer{}, err
+	}
+	if err := a.o.History.AppendTurn(keep, msg.Session, claw.Turn{Role: claw.User, Message: msg.ID, Text: msg.Text}); err != nil {
+		return Answer{}, fmt.Errorf("store message: %w", err)
+	}
+	return a.loop(ctx, msg.Session, msg.Origin, run, w, nil)
+}
+
+// Continue goes on with a session whose last turn is one of tool calls, now that every one of
+// them has a result. It is how a conversation survives a restart in the middle of its calls.
+func (a *Agent) Continue(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID, results []claw.ToolResult, w Watcher) (Answer, error) {
+	if len(results) > 0 {
+		if err := a.storeResults(ctx, session, results); err != nil {
+			return Answer{}, err
+		}
+	}
+	return a.loop(ctx, session, origin, run, w, results)
+}
+
+// Abandon stores how the open calls of a session ended and answers that it was stopped, without asking the model.
+func (a *Agent) Abandon(ctx context.Context, session claw.SessionID, results []claw.ToolResult) (Answer, error) {
+	answer := Answer{Outcome: Stopped, Text: "Stopped.", Model: a.o.Model.Name(), Results: results}
+	if len(results) > 0 {
+		if err := a.storeResults(ctx, session, results); err != nil {
+			return answer, err
+		}
+	}
+	return answer, a.o.History.AppendTurn(context.WithoutCancel(ctx), session, claw.Turn{Role: claw.Assistant, Text: answer.Text})
+}
+
+func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID, w Watcher, before []claw.ToolResult) (Answer, error) {
+	answer := Answer{Model: a.o.Model.Name(), Results: before}
+	finish := func(outcome Outcome, text string) (Answer, error) {
+		answer.Outcome, answer.Text = outcome, text
+		turn := claw.Turn{Role: claw.Assistant, Text: text}
+		if err := a.o.History.AppendTurn(context.WithoutCancel(ctx), session, turn); err != nil {
+			return answer, fmt.Errorf("store answer: %w", err)
+		}
+		return answer, nil
+	}
+	for answer.Rounds < a.o.Rounds {
+		reply, err := a.ask(ctx, session, origin, run, w)
+		answer.Rounds++
+		answer.Usage = answer.Usage.Add(reply.Usage)
+		if reply.Model != "" {
+			answer.Model = reply.Model
+		}
+		switch {
+		case ctx.Err() != nil:
+			return finish(Stopped, "Stopped.")
+		case err != nil:
+			if e, ok := errors.AsType[*llm.Error](err); ok {
+				return finish(Failed, sentenceOf(e))
+			}
+			return answer, err
+		case reply.Stop == llm.StopLength:
+			return finish(Done, joinText(reply.Text, "(The answer was cut: it reached llm.maxTokens.)"))
+		case reply.Stop == llm.StopRefusal:
+			return finish(Done, joinText(reply.Text, "(The model declined to answer this.)"))
+		case len(reply.Calls) == 0 && strings.TrimSpace(reply.Text) == "":
+			return finish(Failed, "The model gave an empty answer. Try to ask again, or in other words.")
+		case len(reply.Calls) == 0:
+			return finish(Done, reply.Text)
+		}
+		results, err := a.step(ctx, session, origin, run, answer.Rounds, reply, w)
+		if err != nil {
+			return answer, err
+		}
+		answer.Results = append(answer.Results, results...)
+		if ctx.Err() != nil {
+			return finish(Stopped, "Stopped.")
+		}
+	}
+	return finish(Limit, fmt.Sprintf("I stopped: %d rounds of tool calls did not lead to an answer. %s Say \"go on\" if you want me to continue.",
+		a.o.Rounds, summary(answer.Results)))
+}
+
+// ask puts the stored conversation to the model once.
+func (a *Agent) ask(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID, w Watcher) (llm.Reply, error) {
+	turns, err := a.o.History.Turns(ctx, session, maxTurns)
+	if err != nil {
+		return llm.Reply{}, fmt.Errorf("history: %w", err)
+	}
+	system, stable := a.o.Prompt.System(a.o.Now(), origin)
+	reply, err := a.o.Model.Ask(ctx, llm.Request{
+		System: system, Stable: stable,
+		Tools: a.o.Hands.Tools(), Turns: window(turns), MaxTokens: a.o.MaxTokens,
+	}, w.Text)
+	if reply.Usage != (claw.Usage{}) {
+		if uerr := a.o.History.AddUsage(context.WithoutCancel(ctx), claw.ModelCall{
+			Session: session, Run: run, Model: reply.Model, Usage: reply.Usage, At: a.o.Now(),
+		}); uerr != nil {
+			a.o.Log.Warn("usage not recorded", "err", uerr)
+		}
+	}
+	return reply, err
+}
+
+// step stores the model's calls, runs them side by side, and stores their results.
+func (a *Agent) step(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID, round int, reply llm.Reply, w Watcher) ([]claw.ToolResult, error) {
+	for i := range reply.Calls {
+		reply.Calls[i].ID = NewCallID()
+	}
+	// The calls are stored before any of them runs: a restart must know what was asked for.
+	turn := claw.Turn{Role: claw.Assistant, Text: reply.Text, Calls: reply.Calls}
+	if err := a.o.History.AppendTurn(context.WithoutCancel(ctx), session, turn); err != nil {
+		return nil, fmt.Errorf("store calls: %w", err)
+	}
+	label, err := a.o.History.Label(ctx, session)
+	if err != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("label: %w", err)
+	}
+	results := make([]claw.ToolResult, len(reply.Calls))
+	var wg sync.WaitGroup
+	for i, c := range reply.Calls {
+		if i >= MaxCalls {
+			results[i] = claw.ToolResult{Call: c.ID, ModelID: c.ModelID, Tool: c.Tool, Status: claw.Refused,
+				Content: fmt.Sprintf("Not run: at most %d calls in one answer.", MaxCalls)}
+			continue
+		}
+		wg.Go(func() {
+			w.Began(c)
+			results[i] = a.o.Hands.Run(ctx, gate.Call{
+				ID: c.ID, ModelID: c.ModelID, Session: session, Run: run, Origin: origin, Label: label, Step: round,
+			}, c.Tool, []byte(c.Input))
+			results[i].Call, results[i].ModelID = c.ID, c.ModelID
+			w.Ended(c, results[i])
+		})
+	}
+	wg.Wait()
+	if err := a.storeResults(ctx, session, results); err != nil {
+		return results, err
+	}
+	return results, nil
+}
+
+func (a *Agent) storeResults(ctx context.Context, session claw.SessionID, results []claw.ToolResult) error {
+	keep := context.WithoutCancel(ctx)
+	for _, r := range results {
+		if r.Status == claw.Refused || r.Status == claw.Denied || r.Status == claw.Expired {
+			continue // our own words, nothing was read
+		}
+		if err := a.joinLabel(keep, session, r.Label); err != nil {
+			return err
+		}
+	}
+	if err := a.o.History.AppendTurn(keep, session, claw.Turn{Role: claw.User, Results: results}); err != nil {
+		return fmt.Errorf("store results: %w", err)
+	}
+	return nil
+}
+
+func (a *Agent) joinLabel(ctx context.Context, session claw.SessionID, label claw.Label) error {
+	old, err := a.o.History.Label(ctx, session)
+	if err != nil {
+		return fmt.Errorf("label: %w", err)
+	}
+	if err := a.o.History.SetLabel(ctx, session, old.Join(label)); err != nil {
+		return fmt.Errorf("label: %w", err)
+	}
+	return nil
+}
+
+// NewCallID returns a fresh id, unique over all sessions.
+func NewCallID() claw.CallID { return claw.CallID("call_" + rand.Text()[:20]) }
+
+// NewRunID returns a fresh id for one message on its way to one answer.
+func NewRunID() claw.RunID { return claw.RunID("run_" + rand.Text()[:20]) }
+
+func sentenceOf(e *llm.Error) string {
+	text := "The model could not answer: " + e.What + "."
+	if e.Fix != "" {
+		text += " To fix it: " + e.Fix + "."
+	}
+	return text
+}
+
+func joinText(text, note string) string {
+	if strings.TrimSpace(text) == "" {
+		return note
+	}
+	return text + "\n\n" + note
+}
+
+// summary counts results by status, for the honest stop.
+func summary(results []claw.ToolResult) string {
+	counts := map[claw.Status]int{}
+	for _, r := range results {
+		counts[r.Status]++
+	}
+	var parts []string
+	for _, s := range []claw.Status{claw.OK, claw.Failed, claw.Refused, claw.Denied, claw.Expired, claw.TimedOut, claw.Cancelled, claw.Unknown} {
+		if counts[s] > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", counts[s], s))
+		}
+	}
+	return fmt.Sprintf("The calls so far: %s.", strings.Join(parts, ", "))
+}

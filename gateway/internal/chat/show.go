@@ -1,0 +1,161 @@
+package chat
+
+import (
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/gateway/internal/gate"
+	"github.com/secureclaw/secureclaw/internal/strict"
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+// Sizes of what is shown beside the conversation. The conversation itself is never cut here.
+const (
+	maxShownContent = 16 << 10  // of one tool result, for display
+	maxShownInput   = 4 << 10   // of one tool input, for display; cards always carry all of it
+	maxReplyBytes   = 700 << 10 // of a reply frame before its calls are thinned out
+	maxCardsBytes   = 900 << 10
+)
+
+// watcher passes what happens in one run to the channel that asked for it.
+type watcher struct {
+	run    claw.RunID
+	member *member
+
+	mu    sync.Mutex
+	input map[claw.CallID]strict.Value
+}
+
+func (w *watcher) Text(delta string) {
+	if w.member != nil && delta != "" {
+		w.member.send(wire.Down{Delta: &wire.Delta{Run: string(w.run), Text: delta}})
+	}
+}
+
+func (w *watcher) Began(call claw.ToolCall) {
+	input := shownInput(call.Input)
+	w.mu.Lock()
+	if w.input == nil {
+		w.input = map[claw.CallID]strict.Value{}
+	}
+	w.input[call.ID] = input
+	w.mu.Unlock()
+	if w.member != nil {
+		w.member.send(wire.Down{Step: &wire.Step{Run: string(w.run), Call: string(call.ID), Tool: call.Tool, Input: input}})
+	}
+}
+
+func (w *watcher) Ended(_ claw.ToolCall, result claw.ToolResult) {
+	if w.member != nil {
+		step := w.step(result)
+		w.member.send(wire.Down{Step: &step})
+	}
+}
+
+func (w *watcher) step(r claw.ToolResult) wire.Step {
+	w.mu.Lock()
+	input := w.input[r.Call]
+	w.mu.Unlock()
+	return wire.Step{
+		Run: string(w.run), Call: string(r.Call), Tool: r.Tool, Input: input, Status: string(r.Status), Tier: r.Tier.String(), Rule: r.Rule,
+		DurationMS: float64(time.Duration(r.Duration).Microseconds()) / 1000, Content: cut(r.Content, maxShownContent),
+	}
+}
+
+func (w *watcher) steps(results []claw.ToolResult) []wire.Step {
+	steps := make([]wire.Step, 0, len(results))
+	for _, r := range results {
+		steps = append(steps, w.step(r))
+	}
+	return steps
+}
+
+// shownInput is what the model wrote, if it is JSON that can be read in one way and short.
+func shownInput(input string) strict.Value {
+	if len(input) <= maxShownInput {
+		if canonical, err := strict.Canonical([]byte(input)); err == nil {
+			return canonical
+		}
+	}
+	note, _ := strict.Encode(fmt.Sprintf("(%d bytes, not shown)", len(input))) // a string always encodes
+	return note
+}
+
+// fit keeps a reply below a frame's limit. Its text is the answer and is cut last.
+func fit(r *wire.Reply) {
+	size := 0
+	for i := range r.Calls {
+		size += len(r.Calls[i].Content) + len(r.Calls[i].Input)
+	}
+	if size > maxReplyBytes/2 {
+		for i := range r.Calls {
+			r.Calls[i].Content = cut(r.Calls[i].Content, 512)
+		}
+	}
+	if len(r.Calls) > 1000 {
+		r.Calls = r.Calls[len(r.Calls)-1000:]
+	}
+	r.Text = cut(r.Text, 128<<10)
+}
+
+// cut shortens text at a rune border and says so.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	end := limit
+	for end > 0 && !utf8.RuneStart(text[end]) {
+		end--
+	}
+	return fmt.Sprintf("%s… (%d of %d bytes shown)", text[:end], end, len(text))
+}
+
+// card is an approval as every channel shows it: complete, and from the stored row.
+func card(a gate.Approval) *wire.Card {
+	c := &wire.Card{
+		ID: a.ID, Code: a.Code, Session: string(a.Call.Session), Step: a.Call.Step, Tool: a.Action.Tool, Input: a.Action.Input, Digest: a.Digest,
+		Domains: a.Action.Domains, Rule: a.Rule, Reason: a.Reason, Origin: string(a.Call.Origin.Channel), Sources: a.Call.Label.Sources,
+		Asked: a.Asked, Expires: a.Deadline, State: string(a.State), Decided: a.Decided,
+	}
+	for _, m := range a.Action.Mounts {
+		c.Mounts = append(c.Mounts, m.Name+" "+m.Mode)
+	}
+	if a.Decision != nil {
+		c.By, c.Why = a.Decision.By+" ("+a.Decision.Channel+")", a.Decision.Reason
+	}
+	if a.Result != nil {
+		c.Outcome = string(a.Result.Status)
+	}
+	return c
+}
+
+func fitCards(approvals []gate.Approval) []wire.Card {
+	var cards []wire.Card
+	size := 0
+	for _, a := range approvals {
+		size += len(a.Action.Input) + 2048
+		if size > maxCardsBytes && len(cards) > 0 {
+			break // the rest comes once these are decided
+		}
+		cards = append(cards, *card(a))
+	}
+	return cards
+}
+
+// noticeText is the one line that says what ran without being asked about.
+func noticeText(action claw.Action, result claw.ToolResult, rule string) string {
+	var args struct {
+		Path    string `json:"path"`
+		Command string `json:"command"`
+	}
+	_ = json.Unmarshal(action.Input, &args) // canonical already; only two fields are shown
+	what := args.Path
+	if what == "" {
+		what = cut(args.Command, 200)
+	}
+	return fmt.Sprintf("%s %s: %s (%s, rule %s)", action.Tool, what, result.Status, time.Duration(result.Duration).Round(time.Millisecond), rule)
+}

@@ -1,0 +1,257 @@
+// Package dispatch takes one decided call to the runner: it writes the task, mints the token that
+// allows exactly that task, and brings back the one result.
+//
+// It offers the executor tools to the gate ([Dispatch.Tools]). It decides nothing: what may run was
+// decided before [gate.Tool] Run is called, and what a container may touch is derived by the
+// runner from the signed claims. Without a runner every call is refused.
+package dispatch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/gateway/internal/gate"
+	"github.com/secureclaw/secureclaw/internal/capability"
+	"github.com/secureclaw/secureclaw/internal/config"
+	"github.com/secureclaw/secureclaw/internal/run"
+	"github.com/secureclaw/secureclaw/internal/strict"
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+// graceForRunner is how much longer than the task we wait: the runner kills 2 s after the
+// deadline and needs the engine's time to do so.
+const graceForRunner = 30 * time.Second
+
+// Dispatch sends tasks to one runner.
+type Dispatch struct {
+	socket string
+	hello  wire.Hello
+	minter *capability.Minter
+	cfg    *config.Config
+
+	running atomic.Int64
+}
+
+// New returns a Dispatch for the runner that listens on socket.
+func New(socket, program string, minter *capability.Minter, cfg *config.Config) *Dispatch {
+	return &Dispatch{
+		socket: socket,
+		hello:  wire.Hello{Role: "gateway", Program: program},
+		minter: minter,
+		cfg:    cfg,
+	}
+}
+
+// Running is how many tasks are with the runner now.
+func (d *Dispatch) Running() int { return int(d.running.Load()) }
+
+// Status asks the runner for its health.
+func (d *Dispatch) Status(ctx context.Context) (*run.Status, error) {
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	defer stop()
+	if err := conn.Send(run.Request{Status: &struct{}{}}); err != nil {
+		return nil, err
+	}
+	var event run.Event
+	if err := conn.Receive(&event); err != nil {
+		return nil, fmt.Errorf("runner status: %w", err)
+	}
+	if event.Status == nil {
+		return nil, errors.New("runner status: an answer without a status")
+	}
+	return event.Status, nil
+}
+
+func (d *Dispatch) dial(ctx context.Context) (*wire.Conn, error) {
+	conn, err := wire.Dial(ctx, d.socket, d.hello)
+	if err != nil {
+		return nil, fmt.Errorf("the runner does not answer at %s: %w", d.socket, err)
+	}
+	if conn.Peer.Role != "runner" {
+		_ = conn.Close()
+		return nil, fmt.Errorf("%s is served by a %q, want a runner", d.socket, conn.Peer.Role)
+	}
+	return conn, nil
+}
+
+// order writes the task of an action and mints its token.
+func (d *Dispatch) order(call gate.Call, action claw.Action) (run.Order, error) {
+	exec, ok := d.cfg.Executors[action.Executor]
+	if !ok {
+		return run.Order{}, fmt.Errorf("no executor %q is configured", action.Executor)
+	}
+	task := run.Task{
+		Call:      string(call.ID),
+		Tool:      action.Tool,
+		Input:     action.Input,
+		TimeoutMS: action.TimeoutMS,
+		OutputCap: int(exec.OutputCap),
+	}
+	claims := capability.Claims{
+		Audience:  action.Executor,
+		Tool:      action.Tool,
+		Domains:   action.Domains,
+		TimeoutMS: action.TimeoutMS,
+		OutputCap: int64(exec.OutputCap),
+		Memory:    int64(exec.Memory),
+		CPUMillis: int64(exec.CPUs * 1000),
+		Pids:      exec.Pids,
+		Session:   string(call.Session),
+		Call:      string(call.ID),
+	}
+	for _, grant := range action.Mounts {
+		mount, ok := findMount(d.cfg.Mounts, grant.Name)
+		if !ok {
+			return run.Order{}, fmt.Errorf("mount %q is no longer configured", grant.Name)
+		}
+		task.Roots = append(task.Roots, run.Root{Name: grant.Name, Path: mount.Container, Mode: grant.Mode})
+		claims.Mounts = append(claims.Mounts, capability.Mount{Name: grant.Name, Mode: grant.Mode})
+	}
+	body, err := strict.CanonicalOf(task)
+	if err != nil {
+		return run.Order{}, fmt.Errorf("task: %w", err)
+	}
+	claims.TaskSHA256 = capability.TaskDigest(body)
+	token, err := d.minter.Mint(claims)
+	if err != nil {
+		return run.Order{}, fmt.Errorf("token: %w", err)
+	}
+	return run.Order{Token: token, Task: body}, nil
+}
+
+// execute runs one action and says how it ended. It never returns an error: whatever happens is a
+// result that the model and the user can read.
+func (d *Dispatch) execute(ctx context.Context, call gate.Call, action claw.Action) claw.ToolResult {
+	result := claw.ToolResult{Call: call.ID, ModelID: call.ModelID, Tool: action.Tool, Label: labelOf(action)}
+	end := func(status claw.Status, format string, args ...any) claw.ToolResult {
+		result.Status, result.Content = status, fmt.Sprintf(format, args...)
+		return result
+	}
+	order, err := d.order(call, action)
+	if err != nil {
+		return end(claw.Refused, "Not run: %v.", err)
+	}
+	d.running.Add(1)
+	defer d.running.Add(-1)
+
+	patience := time.Duration(action.TimeoutMS)*time.Millisecond + graceForRunner
+	waiting, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := d.dial(waiting)
+	if err != nil {
+		return end(claw.Refused, "Not run: %v. Fix: check `secureclaw status`; `secureclaw up` starts the runner.", err)
+	}
+	defer conn.Close()
+	// Closing is how we cancel: the runner then kills the container.
+	stop := context.AfterFunc(waiting, func() { _ = conn.Close() })
+	defer stop()
+	if err := conn.Send(run.Request{Run: &order}); err != nil {
+		return end(claw.Refused, "Not run: the task did not reach the runner: %v.", err)
+	}
+	started := false
+	for {
+		var event run.Event
+		if err := conn.Receive(&event); err != nil {
+			switch {
+			case ctx.Err() != nil:
+				return end(claw.Cancelled, "Stopped by the user while it ran; it may have had effects.")
+			case waiting.Err() != nil:
+				return end(claw.Unknown, "The runner gave no result %s after the deadline; whether the call had effects is unknown.", graceForRunner)
+			case errors.Is(err, io.EOF) && !started:
+				return end(claw.Unknown, "The runner went away before it said that the call started; whether it ran is unknown.")
+			default:
+				return end(claw.Unknown, "The connection to the runner broke while the call ran (%v); how it ended is unknown.", err)
+			}
+		}
+		switch {
+		case event.Started != nil:
+			started = true
+		case event.Refusal != nil:
+			return end(claw.Refused, "%s", sentence(event.Refusal))
+		case event.Result != nil:
+			return finish(result, event.Result)
+		default:
+			return end(claw.Unknown, "The runner answered with an empty event; how the call ended is unknown.")
+		}
+	}
+}
+
+// finish turns the runner's result into the model's.
+func finish(result claw.ToolResult, r *run.Result) claw.ToolResult {
+	switch r.Outcome {
+	case run.Finished:
+	case run.TimedOut:
+		result.Status, result.Content = claw.TimedOut, "Killed at its deadline: "+r.Detail
+		return result
+	case run.Cancelled:
+		result.Status, result.Content = claw.Cancelled, "Stopped while it ran; it may have had effects."
+		return result
+	case run.OutOfMem:
+		result.Status, result.Content = claw.Failed, "Killed: it used more memory than its limit. "+r.Detail
+		return result
+	default:
+		result.Status, result.Content = claw.Failed, "The container gave no valid result: "+r.Detail
+		return result
+	}
+	out := r.Output
+	if out == nil || out.Call != string(result.Call) {
+		result.Status, result.Content = claw.Failed, "The container gave no valid result."
+		return result
+	}
+	result.Content = string(out.Value)
+	switch out.Status {
+	case run.OutputOK:
+		result.Status = claw.OK
+	case run.OutputTimedOut:
+		result.Status = claw.TimedOut
+	case run.OutputRefused:
+		result.Status = claw.Refused
+	default:
+		result.Status = claw.Failed
+	}
+	if result.Content == "" {
+		result.Content = out.Error
+	} else if out.Error != "" {
+		result.Content = out.Error + "\n" + result.Content
+	}
+	return result
+}
+
+func sentence(r *run.Refusal) string {
+	text := "Not run: " + r.What
+	if r.Why != "" {
+		text += "\nWhy: " + r.Why
+	}
+	if r.Fix != "" {
+		text += "\nFix: " + r.Fix
+	}
+	return text
+}
+
+// labelOf is what the output of an action is worth: it comes from the user's own folders, and is private.
+func labelOf(action claw.Action) claw.Label {
+	label := claw.Label{Integrity: claw.Owned, Privacy: claw.Private}
+	for _, m := range action.Mounts {
+		label = label.Join(claw.Label{Integrity: claw.Owned, Privacy: claw.Private, Sources: []string{"folder " + m.Name}})
+	}
+	return label
+}
+
+func findMount(mounts []config.Mount, name string) (config.Mount, bool) {
+	i := slices.IndexFunc(mounts, func(m config.Mount) bool { return m.Name == name })
+	if i < 0 {
+		return config.Mount{}, false
+	}
+	return mounts[i], true
+}

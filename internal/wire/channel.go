@@ -1,0 +1,202 @@
+package wire
+
+import (
+	"time"
+
+	"github.com/secureclaw/secureclaw/internal/strict"
+)
+
+// This file is the contract between the gateway and a user channel (terminal, messenger).
+//
+//	channel                                gateway
+//	  │ hello ──────────────────────────────▶ │
+//	  │ ◀────────────────────────────── hello │
+//	  │ Up{message} ────────────────────────▶ │ stored, then
+//	  │ ◀─────────────────── Down{accepted}   │
+//	  │ ◀──────── Down{delta|step|notice}*    │ while it runs, to the connection that asked
+//	  │ ◀─────────────────────── Down{card}   │ to every connection: a question for the user
+//	  │ Up{decide} ─────────────────────────▶ │
+//	  │ ◀──────────── Down{answer|fault}      │ to the one that decided
+//	  │ ◀──────────────────── Down{settled}   │ to every connection
+//	  │ ◀────────────────────── Down{reply}   │ exactly one for each accepted message
+//
+// A client that goes away loses nothing: the run goes on, its reply is in the session.
+
+// MaxMessage is the most bytes of a user's message.
+const MaxMessage = 256 << 10
+
+// Up is a frame from a channel; exactly one field is set.
+type Up struct {
+	Message *Message `json:"message,omitzero"`
+	Decide  *Decide  `json:"decide,omitzero"`
+	Stop    *Stop    `json:"stop,omitzero"`
+	Query   *Query   `json:"query,omitzero"`
+}
+
+// Message is something the user said. ID is the channel's own and makes a repeated delivery harmless.
+type Message struct {
+	ID      string `json:"id"`
+	Session string `json:"session"`
+	Text    string `json:"text"`
+}
+
+// Decide answers a card. Approval is its id or its short code.
+type Decide struct {
+	Ref      string `json:"ref"`
+	Approval string `json:"approval"`
+	Allow    bool   `json:"allow"`
+	Reason   string `json:"reason,omitzero"`
+}
+
+// Stop ends what runs in a session and withdraws its open questions.
+type Stop struct {
+	Ref     string `json:"ref"`
+	Session string `json:"session"`
+}
+
+// What a Query may ask for.
+const (
+	QueryStatus    = "status"    // Answer.Status
+	QueryApprovals = "approvals" // Answer.Cards: those that wait
+	QueryApproval  = "approval"  // Answer.Cards: the one named by ID
+)
+
+// Query asks for state; it changes nothing.
+type Query struct {
+	Ref  string `json:"ref"`
+	What string `json:"what"`
+	ID   string `json:"id,omitzero"`
+}
+
+// Down is a frame to a channel; exactly one field is set.
+type Down struct {
+	Accepted *Accepted `json:"accepted,omitzero"`
+	Delta    *Delta    `json:"delta,omitzero"`
+	Step     *Step     `json:"step,omitzero"`
+	Notice   *Notice   `json:"notice,omitzero"`
+	Card     *Card     `json:"card,omitzero"`
+	Settled  *Card     `json:"settled,omitzero"`
+	Reply    *Reply    `json:"reply,omitzero"`
+	Answer   *Answer   `json:"answer,omitzero"`
+	Fault    *Fault    `json:"fault,omitzero"`
+}
+
+// Accepted says that the message is stored and will be answered, even after a crash.
+type Accepted struct {
+	Message string `json:"message"`
+	Session string `json:"session"`
+	Run     string `json:"run"`
+	// Again is set when the same message had been accepted before.
+	Again bool `json:"again,omitzero"`
+}
+
+// Delta is a piece of the text that the model writes.
+type Delta struct {
+	Run  string `json:"run"`
+	Text string `json:"text"`
+}
+
+// Step is a tool call that begins or ended (Status set).
+type Step struct {
+	Run        string       `json:"run"`
+	Call       string       `json:"call"`
+	Tool       string       `json:"tool"`
+	Input      strict.Value `json:"input,omitzero"` // as the model wrote it, when it is JSON and short
+	Status     string       `json:"status,omitzero"`
+	Tier       string       `json:"tier,omitzero"`
+	Rule       string       `json:"rule,omitzero"`
+	DurationMS float64      `json:"duration_ms,omitzero"`
+	Content    string       `json:"content,omitzero"` // cut to a few KiB, for display
+}
+
+// Notice tells what was done without asking, or what went wrong beside a run.
+type Notice struct {
+	Session string `json:"session"`
+	Text    string `json:"text"`
+}
+
+// Card is a question for the user, complete: Input is exactly what will run.
+type Card struct {
+	ID      string       `json:"id"`
+	Code    string       `json:"code"`
+	Session string       `json:"session"`
+	Step    int          `json:"step"`
+	Tool    string       `json:"tool"`
+	Input   strict.Value `json:"input"`
+	Digest  string       `json:"digest"` // SHA-256 of the whole action, hex
+	Mounts  []string     `json:"mounts,omitempty"`
+	Domains []string     `json:"domains,omitempty"`
+	Rule    string       `json:"rule"`
+	Reason  string       `json:"reason,omitzero"`
+	Origin  string       `json:"origin"`
+	Sources []string     `json:"sources,omitempty"` // what this session has read
+	Asked   time.Time    `json:"asked"`
+	Expires time.Time    `json:"expires"`
+	State   string       `json:"state"`
+	By      string       `json:"by,omitzero"`
+	Decided time.Time    `json:"decided,omitzero"`
+	Why     string       `json:"why,omitzero"`     // the user's reason for a denial
+	Outcome string       `json:"outcome,omitzero"` // status of the result, once it ran
+}
+
+// How a run ended, in Reply.Outcome.
+const (
+	ReplyDone    = "done"
+	ReplyStopped = "stopped" // by the user
+	ReplyLimit   = "limit"   // the rounds for one message were used up
+	ReplyFailed  = "failed"  // the model could not answer
+)
+
+// Reply is the one visible outcome of a message.
+type Reply struct {
+	Run     string  `json:"run"`
+	Message string  `json:"message"`
+	Session string  `json:"session"`
+	Outcome string  `json:"outcome"`
+	Text    string  `json:"text"`
+	Model   string  `json:"model"`
+	Calls   []Step  `json:"calls"`
+	Usage   Usage   `json:"usage"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Usage counts tokens.
+type Usage struct {
+	Input      int64 `json:"input"`
+	Output     int64 `json:"output"`
+	CacheRead  int64 `json:"cache_read"`
+	CacheWrite int64 `json:"cache_write"`
+}
+
+// Answer is what a Query, Decide or Stop came to.
+type Answer struct {
+	Ref    string         `json:"ref"`
+	Status *GatewayStatus `json:"status,omitzero"`
+	Cards  []Card         `json:"cards,omitempty"`
+}
+
+// Fault says that a frame was not carried out. Code is stable; the rest is for a user to read.
+type Fault struct {
+	Ref  string `json:"ref,omitzero"`
+	Code string `json:"code"`
+	What string `json:"what"`
+	Why  string `json:"why,omitzero"`
+	Fix  string `json:"fix,omitzero"`
+}
+
+// GatewayStatus is the gateway's own health and what it knows of the runner.
+type GatewayStatus struct {
+	Version  string    `json:"version"`
+	PID      int       `json:"pid"`
+	Started  time.Time `json:"started"`
+	Model    string    `json:"model"`
+	Pending  int       `json:"pending"`
+	Running  int       `json:"running"`
+	Audit    string    `json:"audit"`     // "ok", or why side effects stopped
+	Runner   string    `json:"runner"`    // "ok", or why nothing can run
+	RunnerUp bool      `json:"runner_up"` // the runner's process answers, whatever it says
+	Fix      string    `json:"fix,omitzero"`
+	Engine   string    `json:"engine,omitzero"`
+	Channels []string  `json:"channels,omitempty"`
+	Warnings []string  `json:"warnings,omitempty"`
+}
