@@ -139,7 +139,7 @@ func mountDifferences(want *container.HostConfig, got []container.MountPoint) []
 		asked = append(asked, fmt.Sprintf("%s %s→%s writable=%v %s", m.Type, m.Source, m.Target, !m.ReadOnly, mount.PropagationRPrivate))
 	}
 	for _, m := range got {
-		if m.Type == mount.TypeTmpfs && m.Destination == "/tmp" {
+		if _, ours := want.Tmpfs[m.Destination]; ours && m.Type == mount.TypeTmpfs {
 			continue // some engines list HostConfig.Tmpfs, compared above, here too
 		}
 		have = append(have, fmt.Sprintf("%s %s→%s writable=%v %s", m.Type, m.Source, m.Destination, m.RW, m.Propagation))

@@ -9,7 +9,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"io"
 	"log/slog"
 	"os"
@@ -186,20 +185,4 @@ func TestEcho(t *testing.T) {
 		t.Errorf("started = %+v, want ids", started)
 	}
 	t.Logf("timing %+v", result.Timing)
-}
-
-// What a task can do inside is what the kernel says, not what we asked for.
-func TestSealedFromInside(t *testing.T) {
-	b := newBed(t)
-	result := b.do(t, b.task(t, "probe", ""))
-	if result.Outcome != run.Finished {
-		t.Fatalf("Run = %+v", result)
-	}
-	var got map[string]string
-	if err := json.Unmarshal(result.Output.Value, &got); err != nil {
-		t.Fatal(err)
-	}
-	for name, value := range got {
-		t.Logf("%s: %s", name, value)
-	}
 }

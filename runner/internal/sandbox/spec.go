@@ -117,6 +117,8 @@ func spec(t Task, p place) (*container.Config, *container.HostConfig) {
 		Tmpfs: map[string]string{
 			// The owner, not mode 1777: with runc 1.1 a tmpfs takes the mode of the folder below it.
 			"/tmp": fmt.Sprintf("rw,noexec,nosuid,nodev,size=%d,uid=%s,gid=%s,mode=700", t.Tmp, user, user),
+			// Engines mount the message queues here, where everybody may make files.
+			"/dev/mqueue": "ro,noexec,nosuid,nodev,size=4096,mode=555",
 		},
 		ShmSize: shmSize,
 		Runtime: t.Runtime,
