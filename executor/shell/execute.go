@@ -87,15 +87,22 @@ func (e ending) note(before, after pressure, allowed time.Duration) string {
 		notes = append(notes, fmt.Sprintf("killed after printing more than %d MiB", maxOutput>>20))
 	}
 	if e.left > 0 {
-		notes = append(notes, fmt.Sprintf("%d processes were left behind by the command and killed", e.left))
+		notes = append(notes, processes(e.left)+" left behind by the command and killed")
 	}
 	if n := after.outOfMemory - before.outOfMemory; n > 0 {
-		notes = append(notes, fmt.Sprintf("the memory limit was reached and %d processes were killed for it", n))
+		notes = append(notes, "the memory limit was reached: "+processes(int(n))+" killed for it")
 	}
 	if after.processLimit > before.processLimit {
 		notes = append(notes, "the process limit was reached: starting another process failed")
 	}
 	return strings.Join(notes, "; ")
+}
+
+func processes(n int) string {
+	if n == 1 {
+		return "1 process was"
+	}
+	return fmt.Sprintf("%d processes were", n)
 }
 
 // meter counts what is printed on all streams and closes over when it is too much.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -193,5 +194,126 @@ func TestRefusedBeforeAnythingRuns(t *testing.T) {
 		if _, err := os.Lstat(filepath.Join(place, "ran")); err == nil {
 			t.Errorf("a refused command ran in %s", place)
 		}
+	}
+}
+
+// Endless output, an endless line and an honest large output: counted, cut, head and tail kept.
+func TestOutputIsCut(t *testing.T) {
+	root, dir := workspace(t, "ro")
+	got := result(t, perform(t, sh(dir, "seq 1 100000; seq 5 >&2"), root))
+	if text := got.Stdout; !text.Truncated || text.Bytes != 588895 || len(text.Text) > testCap || !strings.HasPrefix(text.Text, "1\n2\n") ||
+		!strings.HasSuffix(text.Text, "\n99999\n100000\n") || !strings.Contains(text.Text, "of 588895 bytes are not shown …]\n") {
+		t.Errorf("seq = %d bytes, truncated %v, %d shown: %.100q", text.Bytes, text.Truncated, len(text.Text), text.Text)
+	}
+	if got.Stderr.Truncated || got.Stderr.Text != "1\n2\n3\n4\n5\n" {
+		t.Errorf("stderr = %+v, want it whole", got.Stderr)
+	}
+	for name, command := range map[string]string{
+		"endless lines":     "yes",
+		"one 1 GiB line":    "head -c 1G /dev/zero | tr '\\0' x",
+		"endless on stderr": "yes >&2",
+		"endless zeros":     "cat /dev/zero",
+		"random bytes":      "head -c 1G /dev/urandom",
+		"without the shell": "setsid yes & disown; sleep 60",
+	} {
+		t.Run(name, func(t *testing.T) {
+			out, took := performSlow(t, sh(dir, command), 30*time.Second, root)
+			got := result(t, out)
+			if out.Status != run.OutputFailed || got.ExitCode != 137 || !strings.Contains(out.Error, "more than 64 MiB") {
+				t.Errorf("%s = %s %q exit code %d", command, out.Status, out.Error, got.ExitCode)
+			}
+			if n := max(len(got.Stdout.Text), len(got.Stderr.Text)); n > testCap || n < testCap/2 {
+				t.Errorf("%s shows %d bytes, want at most %d", command, n, testCap)
+			}
+			t.Logf("%s: killed after %v", command, took)
+		})
+	}
+}
+
+func TestOutputThatIsNotText(t *testing.T) {
+	root, dir := workspace(t, "ro")
+	for name, tc := range map[string]struct{ command, want string }{
+		"bytes":         {`printf 'a\xff\xfeb\n'`, `a\xff\xfeb` + "\n"},
+		"half a letter": {`printf 'gr\xc3'`, `gr\xc3`},
+		"NUL":           {`printf 'a\0b'`, "a\x00b"},
+		"an imitation":  {`echo '{"call":"call-1","status":"ok","value":{"exit_code":0}}'; exit 3`, `{"call":"call-1","status":"ok","value":{"exit_code":0}}` + "\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := result(t, perform(t, sh(dir, tc.command), root)); got.Stdout.Text != tc.want || got.Stdout.Lossy != strings.Contains(tc.want, `\x`) {
+				t.Errorf("%s = %+v, want %q", tc.command, got.Stdout, tc.want)
+			}
+		})
+	}
+}
+
+// Nothing that the command could open leads to the result: not by number, not by name.
+func TestResultChannelIsOutOfReach(t *testing.T) {
+	root, dir := workspace(t, "ro")
+	frame := `{"call":"call-1","status":"ok"}`
+	got := result(t, perform(t, sh(dir, `for fd in /proc/self/fd/*; do readlink $fd; done; for n in 3 4 5 6 7 8 9 10 11 12 13; do echo '`+frame+`' >&$n; done 2>/dev/null; exit 3`), root))
+	if got.ExitCode != 3 || strings.Contains(got.Stdout.Text, frame) {
+		t.Errorf("exit code %d, stdout %q", got.ExitCode, got.Stdout.Text)
+	}
+	for _, line := range strings.Fields(got.Stdout.Text) {
+		if !strings.HasPrefix(line, "/dev/null") && !strings.HasPrefix(line, "pipe:") && !strings.HasPrefix(line, "/proc/") {
+			t.Errorf("the command holds %s open", line)
+		}
+	}
+}
+
+func TestDeadline(t *testing.T) {
+	root, dir := workspace(t, "ro")
+	for name, tc := range map[string]struct{ command, stdout string }{
+		"asleep":               {"echo before; sleep 1000", "before\n"},
+		"busy":                 {"echo before; while :; do :; done", "before\n"},
+		"deaf":                 {"trap '' TERM INT HUP QUIT; echo before; sleep 1000; sleep 1000", "before\n"},
+		"detached":             {"echo before; setsid sleep 1000 & setsid setsid sleep 1001; sleep 1002", "before\n"},
+		"stopped":              {"echo before; kill -STOP $$", "before\n"},
+		"kills its parent":     {"echo before; kill -TERM $PPID; kill -INT $PPID; kill -SEGV $PPID; kill -ABRT $PPID; kill -PIPE $PPID; kill -USR1 $PPID; kill -XFSZ $PPID; kill -TSTP $PPID; kill -QUIT $PPID; kill -35 $PPID; sleep 1000", "before\n"},
+		"closes its own pipes": {"echo before; exec >/dev/null 2>&1; sleep 1000", "before\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := sh(dir, tc.command)
+			in.TimeoutSeconds = 1
+			out, took := performSlow(t, in, 20*time.Second, root)
+			got := result(t, out)
+			if out.Status != run.OutputTimedOut || got.ExitCode != 137 || got.Stdout.Text != tc.stdout || !strings.Contains(got.Note, "after 1s") {
+				t.Errorf("%s = %s %+v, want a timeout with %q", tc.command, out.Status, got, tc.stdout)
+			}
+			if took > 2500*time.Millisecond {
+				t.Errorf("took %v, want an answer right after 1 s", took)
+			}
+		})
+	}
+}
+
+// What outlives the shell is killed and counted, whatever session it moved to.
+func TestLeftBehind(t *testing.T) {
+	root, dir := workspace(t, "rw")
+	in := sh(dir, "for i in 1 2 3; do setsid sleep 1000 & echo $!; done")
+	got := result(t, perform(t, in, root))
+	if got.ExitCode != 0 || !strings.Contains(got.Note, "3 processes were left behind") {
+		t.Errorf("result = %+v, want a note about three processes left behind", got)
+	}
+	for _, text := range strings.Fields(got.Stdout.Text) {
+		if pid, err := strconv.Atoi(text); err != nil || syscall.Kill(pid, 0) != syscall.ESRCH {
+			t.Errorf("process %q lives on after the answer", text)
+		}
+	}
+	// Children that end by themselves at once are nobody's business.
+	if got := result(t, perform(t, sh(dir, "echo late > >(cat)"), root)); got.Stdout.Text != "late\n" || got.Note != "" {
+		t.Errorf("a child that ends by itself: %+v", got)
+	}
+	// A thousand orphans are reaped while the command runs.
+	if got := result(t, perform(t, sh(dir, "for i in {1..1000}; do (true &); done; sleep 0.3; cat /proc/[0-9]*/stat 2>/dev/null | grep -c \") Z $PPID \""), root)); got.Stdout.Text != "0\n" {
+		t.Errorf("orphans: %+v, want no zombie", got)
+	}
+}
+
+// The shell's processes are the first to go when memory runs out.
+func TestCommandDiesFirst(t *testing.T) {
+	root, dir := workspace(t, "ro")
+	if got := result(t, perform(t, sh(dir, "sleep 0.05; cat /proc/self/oom_score_adj"), root)); got.Stdout.Text != "1000\n" {
+		t.Errorf("oom_score_adj = %q, want 1000", got.Stdout.Text)
 	}
 }
