@@ -19,7 +19,6 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
-	jsonv1 "github.com/go-json-experiment/json/v1"
 )
 
 // MaxDepth is how many objects and arrays may be nested. No type of ours needs more than ten.
@@ -34,7 +33,7 @@ func Decode(data []byte, v any) error {
 	if err := scan(data); err != nil {
 		return err
 	}
-	err := json.Unmarshal(data, v, json.RejectUnknownMembers(true), json.MatchCaseInsensitiveNames(false), nanoseconds())
+	err := json.Unmarshal(data, v, json.RejectUnknownMembers(true), json.MatchCaseInsensitiveNames(false))
 	if err != nil {
 		return clean(err)
 	}
@@ -43,11 +42,8 @@ func Decode(data []byte, v any) error {
 
 // Encode writes v as one line of JSON with a stable member order.
 func Encode(v any) ([]byte, error) {
-	return json.Marshal(v, json.Deterministic(true), nanoseconds())
+	return json.Marshal(v, json.Deterministic(true))
 }
-
-// nanoseconds is how a time.Duration is written; the library has no form of its own for one.
-func nanoseconds() json.Options { return jsonv1.FormatDurationAsNano(true) }
 
 // Canonical returns data in the form of RFC 8785.
 func Canonical(data []byte) ([]byte, error) {
@@ -63,7 +59,7 @@ func Canonical(data []byte) ([]byte, error) {
 
 // CanonicalOf encodes v and returns it in the form of RFC 8785.
 func CanonicalOf(v any) ([]byte, error) {
-	data, err := json.Marshal(v, nanoseconds())
+	data, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
