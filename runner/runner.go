@@ -95,7 +95,7 @@ func newServer(o Options) (*server, error) {
 		config:   o.Config,
 		verifier: capability.NewVerifier(o.PublicKey, o.Now),
 		replay:   capability.NewReplay(o.Now),
-		key:      base64.RawStdEncoding.EncodeToString(o.PublicKey),
+		key:      base64.StdEncoding.EncodeToString(o.PublicKey),
 		since:    o.Now().Unix(),
 		now:      o.Now,
 		log:      o.Log,

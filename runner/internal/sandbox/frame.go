@@ -139,6 +139,10 @@ func parseOutput(line []byte, call string) (*run.Output, error) {
 	if err := strict.Decode(line, &out); err != nil {
 		return nil, fmt.Errorf("the executor's line is no result: %w", err)
 	}
+	if out.Call == "" && out.Status == run.OutputRefused {
+		// It could not even trust the envelope, so it names no call: say why, it is our own mistake.
+		return nil, fmt.Errorf("the executor answered call \"\": it refused its task: %.200q", out.Error)
+	}
 	if out.Call != call {
 		return nil, fmt.Errorf("the executor answered call %.40q, asked was %.40q", out.Call, call)
 	}
