@@ -111,7 +111,8 @@ func New(o Options) (*Agent, error) {
 // ModelName says who answers, for humans.
 func (a *Agent) ModelName() string { return a.o.Model.Name() }
 
-// Answer stores the message and runs it to its end.
+// Answer stores the message and runs it to its end. When ctx ends with [gate.ErrShutdown] it
+// returns that error and leaves the conversation as it stands, for the next gateway to go on with.
 func (a *Agent) Answer(ctx context.Context, msg claw.Message, run claw.RunID, w Watcher) (Answer, error) {
 	keep := context.WithoutCancel(ctx)
 	if err := a.joinLabel(keep, msg.Session, msg.Label); err != nil {
@@ -163,6 +164,8 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 			answer.Model = reply.Model
 		}
 		switch {
+		case shutdown(ctx):
+			return answer, gate.ErrShutdown
 		case ctx.Err() != nil:
 			return finish(Stopped, "Stopped.")
 		case err != nil:
@@ -245,11 +248,19 @@ func (a *Agent) step(ctx context.Context, session claw.SessionID, origin claw.Or
 		})
 	}
 	wg.Wait()
+	if shutdown(ctx) {
+		// The next gateway finds the calls without results, and learns from the gate how each ended
+		// or that it still waits for its human. What we know now is less than that.
+		return nil, gate.ErrShutdown
+	}
 	if err := a.storeResults(ctx, session, results); err != nil {
 		return results, err
 	}
 	return results, nil
 }
+
+// shutdown reports whether the whole gateway stops, and not only this run.
+func shutdown(ctx context.Context) bool { return errors.Is(context.Cause(ctx), gate.ErrShutdown) }
 
 func (a *Agent) storeResults(ctx context.Context, session claw.SessionID, results []claw.ToolResult) error {
 	keep := context.WithoutCancel(ctx)

@@ -263,6 +263,23 @@ func TestStopEndsARun(t *testing.T) {
 	}
 }
 
+// A gateway that stops leaves the conversation as it was: the calls without results are the next one's to settle.
+func TestShutdownStoresNoResult(t *testing.T) {
+	ctx, stop := context.WithCancelCause(t.Context())
+	h := &hands{run: func(ctx context.Context, _ gate.Call, tool string, _ []byte) claw.ToolResult {
+		stop(gate.ErrShutdown)
+		return claw.ToolResult{Tool: tool, Status: claw.Cancelled}
+	}}
+	m := newMemory()
+	_, err := newAgent(t, &script{replies: []replyFunc{wants(call("t", "{}"))}}, h, m, 10).Answer(ctx, message("x"), "run_1", &watcher{})
+	if !errors.Is(err, gate.ErrShutdown) {
+		t.Errorf("Answer = %v, want gate.ErrShutdown", err)
+	}
+	if turns := m.turns["s"]; len(turns) != 2 || len(turns[1].Calls) != 1 {
+		t.Errorf("history = %+v, want it to end with the open call", turns)
+	}
+}
+
 // A conversation that was cut between a call and its result is still one that a model accepts.
 func TestOpenCallsAreToldAsUnknown(t *testing.T) {
 	m := newMemory()

@@ -79,7 +79,7 @@ type Desk struct {
 // lane is the queue of one session. Its goroutine lives while there is work.
 type lane struct {
 	waiting []job
-	cancel  context.CancelFunc // of the job that runs
+	cancel  context.CancelFunc // of the job that runs, by its user
 }
 
 // job is one run that waits or runs.
@@ -281,6 +281,9 @@ func (d *Desk) enqueue(ctx context.Context, j job) {
 	d.wg.Go(func() { d.work(ctx, j.session, l) })
 }
 
+// work runs the jobs of one session one after the other. A run can end early for two reasons, and
+// the gate must tell them apart: the user stops it, and its questions are withdrawn; or the gateway
+// stops, and they stay open for the next one.
 func (d *Desk) work(ctx context.Context, session claw.SessionID, l *lane) {
 	for {
 		d.mu.Lock()
@@ -291,21 +294,23 @@ func (d *Desk) work(ctx context.Context, session claw.SessionID, l *lane) {
 		}
 		j := l.waiting[0]
 		l.waiting = l.waiting[1:]
-		runCtx, cancel := context.WithCancel(ctx)
-		l.cancel = cancel
+		runCtx, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+		l.cancel = func() { cancel(context.Canceled) }
 		d.mu.Unlock()
-		d.runJob(runCtx, ctx, j)
-		cancel()
+		detach := context.AfterFunc(ctx, func() { cancel(gate.ErrShutdown) })
+		d.runJob(runCtx, j)
+		detach()
+		cancel(nil)
 	}
 }
 
 // runJob runs one job and sends its one reply. When the whole gateway stops, the message stays
 // unanswered in the store, and the next start goes on with it.
-func (d *Desk) runJob(ctx, gateway context.Context, j job) {
+func (d *Desk) runJob(ctx context.Context, j job) {
 	began := d.o.Now()
 	w := &watcher{run: j.run, member: j.asker}
 	answer, err := j.work(ctx, w)
-	if gateway.Err() != nil || errors.Is(err, errWaiting) {
+	if errors.Is(err, gate.ErrShutdown) || errors.Is(err, errWaiting) {
 		return
 	}
 	if err != nil {

@@ -165,7 +165,7 @@ func (d *Dispatch) execute(ctx context.Context, call gate.Call, action claw.Acti
 		if err := conn.Receive(&event); err != nil {
 			switch {
 			case ctx.Err() != nil:
-				return end(claw.Cancelled, "Stopped by the user while it ran; it may have had effects.")
+				return end(claw.Cancelled, "Stopped while it ran; it may have had effects.")
 			case waiting.Err() != nil:
 				return end(claw.Unknown, "The runner gave no result %s after the deadline; whether the call had effects is unknown.", graceForRunner)
 			case errors.Is(err, io.EOF) && !started:
