@@ -36,15 +36,21 @@ type bed struct {
 // newBed starts a runner under cfg. Stopping it must end without an error.
 func newBed(tb testing.TB, cfg *config.Config) *bed {
 	tb.Helper()
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
 	dir, err := os.MkdirTemp("", "sc") // short: socket paths end at 108 bytes
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return newBedIn(tb, cfg, dir)
+}
+
+// newBedIn starts a runner on the state directory of an earlier one.
+func newBedIn(tb testing.TB, cfg *config.Config, dir string) *bed {
+	tb.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	b := &bed{cfg: cfg, socket: filepath.Join(dir, "run", "runner.sock"), minter: capability.NewMinter(private, time.Now), state: dir}
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)

@@ -145,7 +145,7 @@ func TestSpecKeepsToItsTask(t *testing.T) {
 }
 
 // created is what an engine shows that did exactly what was asked.
-func created(t *testing.T, config *container.Config, host *container.HostConfig, p place) container.InspectResponse {
+func created(t testing.TB, config *container.Config, host *container.HostConfig, p place) container.InspectResponse {
 	t.Helper()
 	data, err := json.Marshal(map[string]any{"Config": config, "HostConfig": host, "Image": p.imageID})
 	if err != nil {
