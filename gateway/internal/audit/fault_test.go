@@ -374,7 +374,7 @@ func TestVerifyWhileWriting(t *testing.T) {
 	}
 	for end := time.Now().Add(time.Second); time.Now().Before(end); {
 		if r, err := Verify(t.Context(), dir, testPub(), VerifyOptions{Witness: l.Head().Note}); err != nil {
-			t.Errorf("Verify beside a writer = %+v, %v", r, err)
+			t.Errorf("Verify beside a writer = %v, after %+v", err, r)
 			break
 		}
 	}

@@ -90,6 +90,11 @@ func (w *walk) all(ctx context.Context) error {
 		return err
 	}
 	if w.missing != 0 && !hasWriter(w.dir) {
+		if d := w.signature(); d != nil {
+			return d
+		}
+	}
+	if w.missing != 0 && !hasWriter(w.dir) {
 		return w.damageAt(w.missing, "the checkpoint is missing: it was removed, or the gateway was killed while it signed; "+
 			"in the second case the next start repairs it and says so in the log")
 	}

@@ -29,6 +29,7 @@ type walk struct {
 	starts  map[int]uint64    // number of the first entry of each segment
 	signed  uint64            // size of the last checkpoint passed
 	missing uint64            // an audit.checkpoint entry whose note is not there, 0 for none
+	before  tlog.Hash         // tree head before the newest audit.checkpoint entry
 	open    map[string]uint64 // intents without a result; nil if nobody asks
 	trusted uint64            // entries beyond are decoded whole: no signature covers them
 	witness *head
@@ -103,6 +104,12 @@ func (w *walk) entry(lr *lineReader, line []byte) *Damage {
 		return w.damage("a segment begins with an %s entry, and only there is one", KindSegment)
 	}
 	if w.missing != 0 && kind != KindRecovered {
+		// A writer at work signs between two reads of ours, so look once more before blaming anybody.
+		if d := w.signature(); d != nil {
+			return d
+		}
+	}
+	if w.missing != 0 && kind != KindRecovered {
 		return w.damageAt(w.missing, "the checkpoint was removed: the log says that it was signed, and the file %q does not have it", checkpointFile)
 	}
 	if seq > w.trusted {
@@ -113,9 +120,8 @@ func (w *walk) entry(lr *lineReader, line []byte) *Damage {
 	if d := w.special(kind, h); d != nil {
 		return d
 	}
-	before := w.tree
 	if kind == KindCheckpoint {
-		before.edge = slices.Clone(before.edge)
+		w.before = w.tree.root()
 	}
 	w.prev = lr.hash()
 	w.tree.add(w.prev)
@@ -126,7 +132,8 @@ func (w *walk) entry(lr *lineReader, line []byte) *Damage {
 		return d
 	}
 	if kind == KindCheckpoint {
-		return w.checkpoint(before)
+		w.missing = seq
+		return w.signature()
 	}
 	if w.next < len(w.seen.list) && w.seen.list[w.next].size == seq {
 		return w.damageAt(seq, "the checkpoint over %d entries does not belong to this log", seq)
@@ -178,8 +185,9 @@ func (w *walk) special(kind string, h header) *Damage {
 	return nil
 }
 
-// checkpoint compares the tree with the note that belongs to the audit.checkpoint entry just taken.
-func (w *walk) checkpoint(before tree) *Damage {
+// signature compares the tree with the note that belongs to the audit.checkpoint entry just taken,
+// and leaves that entry in missing when there is no note.
+func (w *walk) signature() *Damage {
 	seq := w.tree.size
 	if w.next == len(w.seen.list) {
 		// The writer may have signed since we read; what was read before must still be there.
@@ -192,7 +200,6 @@ func (w *walk) checkpoint(before tree) *Damage {
 		if w.seen.bad != nil {
 			return w.damageAt(seq, "its checkpoint is bad: %v", w.seen.bad)
 		}
-		w.missing = seq
 		return nil
 	}
 	h := w.seen.list[w.next]
@@ -200,7 +207,6 @@ func (w *walk) checkpoint(before tree) *Damage {
 	case h.size < seq:
 		return w.damageAt(h.size, "there is a checkpoint over %d entries, and no entry says so", h.size)
 	case h.size > seq:
-		w.missing = seq
 		return nil
 	}
 	if err := h.check(w.keys); err != nil {
@@ -209,11 +215,11 @@ func (w *walk) checkpoint(before tree) *Damage {
 	switch {
 	case h.root == w.tree.root():
 		w.next++
-		w.signed = seq
+		w.missing, w.signed = 0, seq
 		w.report.Checkpoints++
 		w.report.Head = h.checkpoint()
 		return nil
-	case h.before == before.root():
+	case h.before == w.before:
 		return w.damageAt(seq, "edited: the entry is not the one that was signed")
 	}
 	d := w.damageAt(w.signed+1, "rewritten: the chain fits, but the signed checkpoint at entry %d does not", seq)
