@@ -27,11 +27,7 @@ call needs an approval, it waits until you decide elsewhere (secureclaw approve 
 and the id when --no-wait is given. No flag approves anything.`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			dirs, err := g.dirs()
-			if err != nil {
-				return err
-			}
-			conn, err := dialGateway(cmd.Context(), dirs)
+			conn, err := dialGateway(cmd.Context(), g)
 			if err != nil {
 				return err
 			}

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/secureclaw/secureclaw/internal/config"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
 
@@ -22,23 +21,28 @@ const (
 )
 
 // dialGateway connects to the running gateway as the terminal channel.
-func dialGateway(ctx context.Context, dirs config.Dirs) (*wire.Conn, error) {
+func dialGateway(ctx context.Context, g *globals) (*wire.Conn, error) {
+	dirs, err := g.dirs()
+	if err != nil {
+		return nil, err
+	}
 	path := filepath.Join(dirs.Runtime, gatewaySocket)
 	conn, err := wire.Dial(ctx, path, wire.Hello{Role: "terminal", Program: "secureclaw " + buildVersion()})
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return nil, &failure{exitMissing, "SecureClaw is not running", "nothing answers at " + path, "secureclaw up" + homeFlag(dirs) + "   (or: make run)"}
+		return nil, &failure{exitMissing, "SecureClaw is not running", "nothing answers at " + path, "secureclaw up" + homeFlag(g.Home) + "   (or: make run)"}
 	case err != nil:
 		return nil, &failure{exitFailed, "the gateway cannot be reached", err.Error(), "secureclaw status; if it runs as another user, use that user's account"}
 	}
 	return conn, nil
 }
 
-func homeFlag(dirs config.Dirs) string {
-	if dirs.Home == "" {
+// homeFlag repeats the user's own --home in a command that we tell them to type.
+func homeFlag(home string) string {
+	if home == "" {
 		return ""
 	}
-	return " --home " + dirs.Home
+	return " --home " + home
 }
 
 // ask sends one frame and waits for its answer; other frames are passed to other, which may be nil.
@@ -85,13 +89,9 @@ func newRef() string { return strings.ToLower(rand.Text()[:16]) }
 
 // withGateway runs one exchange on a fresh connection with a bound on its time.
 func withGateway(ctx context.Context, g *globals, limit time.Duration, f func(context.Context, *wire.Conn) error) error {
-	dirs, err := g.dirs()
-	if err != nil {
-		return err
-	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	conn, err := dialGateway(ctx, dirs)
+	conn, err := dialGateway(ctx, g)
 	if err != nil {
 		return err
 	}

@@ -68,7 +68,10 @@ func checkConfig(g *globals, stdout, stderr io.Writer) error {
 		return err
 	}
 	report := configReport{Config: dirs.Config, Env: dirs.Env, Errors: config.Errors{}, Warnings: []config.Warning{}}
-	_, warnings, err1 := config.Load(dirs.Config, config.LoadOptions{Dirs: dirs, Env: os.Getenv})
+	cfg, warnings, err1 := config.Load(dirs.Config, config.LoadOptions{Dirs: dirs, Env: os.Getenv})
+	if err1 == nil {
+		err1 = checkRules(dirs.Config, cfg)
+	}
 	_, err2 := config.LoadSecrets(dirs.Env, os.Environ(), config.SecretOptions{})
 	for _, err := range []error{err1, err2} {
 		problems, ok := errors.AsType[config.Errors](err)

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/secureclaw/secureclaw/gateway"
+	"github.com/secureclaw/secureclaw/internal/config"
 )
 
 func newPolicyCmd(g *globals) *cobra.Command {
@@ -54,4 +56,17 @@ func printJudgement(cmd *cobra.Command, j gateway.Judgement) {
 	for _, d := range j.Domains {
 		fmt.Fprintf(out, "  domain   %s\n", d)
 	}
+}
+
+// checkRules compiles the rules and runs their examples; what is wrong is told like any other error of the file.
+func checkRules(file string, cfg *config.Config) error {
+	err := gateway.CheckPolicy(cfg)
+	if err == nil {
+		return nil
+	}
+	var all config.Errors
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		all = append(all, config.Problem{File: file, Key: "actionTiers", Message: line})
+	}
+	return all
 }

@@ -44,8 +44,11 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 	if err := dirs.Prepare(); err != nil {
 		return err
 	}
-	_, warnings, err := config.Load(dirs.Config, config.LoadOptions{Dirs: dirs, Env: os.Getenv})
+	cfg, warnings, err := config.Load(dirs.Config, config.LoadOptions{Dirs: dirs, Env: os.Getenv})
 	if err != nil {
+		return err
+	}
+	if err := checkRules(dirs.Config, cfg); err != nil {
 		return err
 	}
 	for _, w := range warnings {
@@ -78,17 +81,20 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 	done := make(chan error, 1)
 	go func() { done <- s.run(ctx) }()
 
-	status, err := awaitReady(ctx, dirs, done)
+	status, err := awaitReady(ctx, g, dirs, done)
 	if err != nil {
 		cancel()
 		return errors.Join(err, ignoreCancel(<-done))
 	}
-	fmt.Fprintf(stderr, "ready in %d ms · %s · runner %s · %s\n", time.Since(began).Milliseconds(), status.Model, status.Runner, talkHint(dirs, chat))
+	fmt.Fprintf(stderr, "ready in %d ms · %s · runner %s · %s\n", time.Since(began).Milliseconds(), status.Model, status.Runner, talkHint(g, chat))
+	for _, m := range cfg.Mounts {
+		fmt.Fprintf(stderr, "shared   %s (%s) as %s\n", m.Host, m.Mode, m.Container)
+	}
 	if status.Runner != "ok" && status.Fix != "" {
 		fmt.Fprintf(stderr, "  fix  %s\n", status.Fix)
 	}
 	if chat {
-		conn, err := dialGateway(ctx, dirs)
+		conn, err := dialGateway(ctx, g)
 		if err == nil {
 			err = chatInteractive(ctx, conn, terminalSession, os.Stdin, stdout)
 			_ = conn.Close()
@@ -100,13 +106,13 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 }
 
 // awaitReady asks until gateway and runner both answer, or the supervisor gives up.
-func awaitReady(ctx context.Context, dirs config.Dirs, done chan error) (*wire.GatewayStatus, error) {
+func awaitReady(ctx context.Context, g *globals, dirs config.Dirs, done chan error) (*wire.GatewayStatus, error) {
 	ctx, cancel := context.WithTimeout(ctx, 60*time.Second)
 	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		if status, err := tryStatus(ctx, dirs); err == nil && status.RunnerUp {
+		if status, err := tryStatus(ctx, g); err == nil && status.RunnerUp {
 			return status, nil
 		}
 		select {
@@ -120,8 +126,8 @@ func awaitReady(ctx context.Context, dirs config.Dirs, done chan error) (*wire.G
 	}
 }
 
-func tryStatus(ctx context.Context, dirs config.Dirs) (*wire.GatewayStatus, error) {
-	conn, err := dialGateway(ctx, dirs)
+func tryStatus(ctx context.Context, g *globals) (*wire.GatewayStatus, error) {
+	conn, err := dialGateway(ctx, g)
 	if err != nil {
 		return nil, err
 	}
@@ -129,11 +135,11 @@ func tryStatus(ctx context.Context, dirs config.Dirs) (*wire.GatewayStatus, erro
 	return fetchStatus(ctx, conn)
 }
 
-func talkHint(dirs config.Dirs, chat bool) string {
+func talkHint(g *globals, chat bool) string {
 	if chat {
 		return "Ctrl-D leaves and stops everything"
 	}
-	return "talk: secureclaw chat" + homeFlag(dirs)
+	return "talk: secureclaw chat" + homeFlag(g.Home)
 }
 
 // openLog is stderr, or a file when the terminal is used for talking.
