@@ -28,6 +28,7 @@ type box struct {
 	name    string
 	imageID string
 	memory  int64
+	ended   bool // its stream ended by itself, so it exits by itself
 
 	stream client.ContainerAttachResult
 	out    *demux

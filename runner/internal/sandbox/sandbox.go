@@ -164,6 +164,7 @@ func (s *Sandbox) converse(ctx context.Context, b *box, t Task) run.Result {
 		if errors.Is(err, errMore) || errors.Is(err, errStderr) || errors.Is(err, errChunk) {
 			return s.broken(ctx, b, err)
 		}
+		b.ended = err == nil
 	case <-grace.C:
 		s.log.Debug("the executor did not exit after its result", "container", b.name)
 	case <-ctx.Done():

@@ -3,8 +3,10 @@ package sandbox
 import (
 	"context"
 	"strings"
+	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
+	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
@@ -45,11 +47,30 @@ func (s *Sandbox) remove(ctx context.Context, b *box) {
 		defer s.disown(b.name)
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 		defer cancel()
+		if b.ended {
+			b.exited(ctx)
+		}
 		if err := forceRemove(ctx, b.engine, b.id); err != nil {
 			s.dirty.Store(true) // the next sweep tries again
 			s.log.Warn("container not removed yet", "container", b.name, "err", err.Error())
 		}
 	})
+}
+
+// exitGrace is how long an executor may take to exit after its stream ended.
+const exitGrace = time.Second
+
+// exited waits a moment for an executor that is about to exit: an engine that is asked to kill a
+// container in just that moment takes several times as long to remove it.
+func (b *box) exited(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, exitGrace)
+	defer cancel()
+	wait := b.engine.ContainerWait(ctx, b.id, client.ContainerWaitOptions{Condition: api.WaitConditionNotRunning})
+	select {
+	case <-wait.Result:
+	case <-wait.Error:
+	case <-ctx.Done():
+	}
 }
 
 // forceRemove kills and removes. What is gone already is as wanted.
