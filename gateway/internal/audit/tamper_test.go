@@ -288,3 +288,27 @@ func TestOpenRefusesWhatWasTampered(t *testing.T) {
 	}
 	opened(t, dir, Options{})
 }
+
+// Whoever has the key can make a log that fits in itself. A checkpoint kept elsewhere still shows it.
+func TestWitnessSeesARewriteWithTheKey(t *testing.T) {
+	var witness string
+	for i, text := range []string{"what happened", "what did not"} {
+		dir := filepath.Join(t.TempDir(), "audit")
+		l := opened(t, dir, Options{})
+		for range 5 + i {
+			appended(t, l, Record{Kind: KindMessage, Fields: map[string]string{"text": text}})
+		}
+		closed(t, l)
+		verified(t, dir)
+		if i == 0 {
+			witness = l.Head().Note
+			if _, err := Verify(t.Context(), dir, testPub(), VerifyOptions{Witness: witness}); err != nil {
+				t.Errorf("Verify with its own witness = %v", err)
+			}
+			continue
+		}
+		if d := found(t, dir, VerifyOptions{Witness: witness}); !strings.Contains(d.Reason, "witness") {
+			t.Errorf("Verify = %v, want that the witness saw other entries", d)
+		}
+	}
+}
