@@ -85,6 +85,19 @@ func TestClip(t *testing.T) {
 	}
 }
 
+// A token that claims more than the configuration has gets the configuration's.
+func TestClipLowers(t *testing.T) {
+	claims := testClaims()
+	claims.TimeoutMS, claims.Memory, claims.CPUMillis, claims.Pids = 3_600_000, 1<<40, 64_000, 1<<20
+	got, refusal := clip(testConfig(), claims, taskOf(t, claims))
+	if refusal != nil {
+		t.Fatal(*refusal)
+	}
+	if got.Timeout != 32*time.Second || got.Memory != 256<<20 || got.NanoCPUs != 1.5e9 || got.Pids != 64 {
+		t.Errorf("clip = %+v, want the ceilings of the configuration", got)
+	}
+}
+
 // The zero values of both sides give nothing.
 func TestClipZero(t *testing.T) {
 	for name, tc := range map[string]struct {

@@ -3,8 +3,11 @@
 package sandbox
 
 import (
+	"archive/tar"
+	"bytes"
 	"context"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -144,6 +147,57 @@ func TestRefusals(t *testing.T) {
 	}
 	if _, err := os.Stat(missing); err == nil {
 		t.Error("the missing folder was made")
+	}
+}
+
+// An image that brings more than an executor is refused after create and removed before start.
+func TestImageWithMore(t *testing.T) {
+	b := newBed(t)
+	for name, change := range map[string]string{
+		"volume":   `VOLUME /data`,
+		"variable": `ENV LD_PRELOAD=/x.so`,
+		"no entry": `ENTRYPOINT []`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			tag := "secureclaw-test/more:" + strings.ReplaceAll(name, " ", "-")
+			dockerfile := "FROM " + b.image + "\n" + change + "\n"
+			var files bytes.Buffer
+			w := tar.NewWriter(&files)
+			if err := w.WriteHeader(&tar.Header{Name: "Dockerfile", Mode: 0o644, Size: int64(len(dockerfile))}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := w.Write([]byte(dockerfile)); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.Close(); err != nil {
+				t.Fatal(err)
+			}
+			built, err := b.c.ImageBuild(t.Context(), &files, client.ImageBuildOptions{Tags: []string{tag}, Remove: true, ForceRemove: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer built.Body.Close()
+			if _, err := io.Copy(io.Discard, built.Body); err != nil {
+				t.Fatal(err)
+			}
+			task := b.task(t, "echo", "x")
+			task.Image = tag
+			_, refusal := b.Run(t.Context(), task, func(run.Started) error {
+				t.Error("started")
+				return nil
+			})
+			want := CodeFence
+			if name == "no entry" {
+				want = CodeImage
+			}
+			if refusal == nil || refusal.Code != want {
+				t.Errorf("Run = %+v, want refusal %s", refusal, want)
+			}
+			b.cleanups.Wait()
+			if left := b.containers(t); len(left) > 0 {
+				t.Errorf("left behind: %v", left)
+			}
+		})
 	}
 }
 

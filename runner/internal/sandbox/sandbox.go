@@ -136,9 +136,6 @@ func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) err
 // are none. A stream that stays open past endGrace (a loaded machine) is cut instead: what comes
 // later is never read, and the container is removed all the same.
 func (s *Sandbox) converse(ctx context.Context, b *box, t Task) run.Result {
-	// An engine blocks kill while nobody drains the stream, so cancel closes the stream first.
-	stop := context.AfterFunc(ctx, b.hangUp)
-	defer stop()
 	b.talk(t.Envelope)
 
 	var first lineOrError
@@ -148,7 +145,7 @@ func (s *Sandbox) converse(ctx context.Context, b *box, t Task) run.Result {
 		return s.interrupted(ctx, b)
 	}
 	if first.err != nil {
-		if ctx.Err() != nil { // the hang-up was ours
+		if ctx.Err() != nil { // both at once: the deadline says more
 			return s.interrupted(ctx, b)
 		}
 		return s.noAnswer(ctx, b, first.err)
