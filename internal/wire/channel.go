@@ -106,7 +106,9 @@ type Step struct {
 	Tier       string       `json:"tier,omitzero"`
 	Rule       string       `json:"rule,omitzero"`
 	DurationMS float64      `json:"duration_ms,omitzero"`
-	Content    string       `json:"content,omitzero"` // cut to a few KiB, for display
+	// ContainerMS is the part of DurationMS that the container engine and the tool took.
+	ContainerMS float64 `json:"container_ms,omitzero"`
+	Content     string  `json:"content,omitzero"` // cut to a few KiB, for display
 }
 
 // Notice tells what was done without asking, or what went wrong beside a run.

@@ -62,9 +62,11 @@ func (w *watcher) step(r claw.ToolResult) wire.Step {
 	w.mu.Unlock()
 	return wire.Step{
 		Run: string(w.run), Call: string(r.Call), Tool: r.Tool, Input: input, Status: string(r.Status), Tier: r.Tier.String(), Rule: r.Rule,
-		DurationMS: float64(time.Duration(r.Duration).Microseconds()) / 1000, Content: cut(r.Content, maxShownContent),
+		DurationMS: milliseconds(r.Duration), ContainerMS: milliseconds(r.Container), Content: cut(r.Content, maxShownContent),
 	}
 }
+
+func milliseconds(e claw.Elapsed) float64 { return float64(time.Duration(e).Microseconds()) / 1000 }
 
 func (w *watcher) steps(results []claw.ToolResult) []wire.Step {
 	steps := make([]wire.Step, 0, len(results))

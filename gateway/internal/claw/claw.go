@@ -105,6 +105,8 @@ type ToolResult struct {
 	Tier     Tier    `json:"tier"`
 	Rule     string  `json:"rule,omitzero"`
 	Duration Elapsed `json:"duration,omitzero"`
+	// Container is the part of Duration that the engine and the tool took; the rest is ours.
+	Container Elapsed `json:"container,omitzero"`
 }
 
 // Elapsed is a time.Duration that is written as text ("1.5ms").

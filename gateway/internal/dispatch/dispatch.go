@@ -189,6 +189,7 @@ func (d *Dispatch) execute(ctx context.Context, call gate.Call, action claw.Acti
 
 // finish turns the runner's result into the model's.
 func finish(result claw.ToolResult, r *run.Result) claw.ToolResult {
+	result.Container = claw.Elapsed(time.Duration(r.Timing.Create+r.Timing.Start+r.Timing.Task) * time.Microsecond)
 	switch r.Outcome {
 	case run.Finished:
 	case run.TimedOut:

@@ -107,6 +107,7 @@ func freeze(a claw.Action) (claw.Action, error) {
 // effect runs what may run: intent on disk, effect, result kept, result on disk. keep, if set, stores
 // the result of an approved call.
 func (g *Gate) effect(ctx context.Context, p permit, keep func(context.Context, claw.ToolResult) error) claw.ToolResult {
+	began := g.now()
 	book, done := bookkeeping(ctx)
 	_, err := g.audit.Append(book, p.record(audit.KindIntent, intentFields{
 		Tool: p.action.Tool, Executor: p.action.Executor, Input: p.action.Input, Mounts: p.action.Mounts,
@@ -121,23 +122,22 @@ func (g *Gate) effect(ctx context.Context, p permit, keep func(context.Context, 
 		result = p.result(claw.Refused, fmt.Sprintf("nothing ran, because the audit log did not take the call: %v", err))
 	default:
 		g.step(StepIntent)
-		began := g.now()
 		result = p.run(ctx)
 		result.Duration = claw.Elapsed(max(0, g.now().Sub(began)))
 		g.step(StepRan)
 	}
-	book, done = bookkeeping(ctx)
-	defer done()
 	if keep != nil {
+		book, done := bookkeeping(ctx)
 		if kept := keep(book, result); kept != nil {
 			g.log.Error("result not stored; it will be reported as unknown after a restart", "call", p.call.ID, "err", kept)
 		}
+		done()
 		g.step(StepDone)
 	}
 	if err != nil {
 		return result // no intent, so no result either
 	}
-	g.recordResult(book, p, result)
+	g.recordResult(p, result)
 	g.step(StepResult)
 	return result
 }
