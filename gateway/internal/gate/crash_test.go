@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -147,11 +148,11 @@ func TestKilledAtEachStep(t *testing.T) {
 		"in the tool":    {askNote, inTool, want{1, gate.LeftUnknown, gate.Unknown, 1}},
 		"ran":            {askNote, gate.StepRan, want{1, gate.LeftUnknown, gate.Unknown, 1}},
 		"result stored":  {askNote, gate.StepDone, want{1, gate.Finished, gate.Done, 1}},
-		"result written": {askNote, gate.StepResult, want{1, "", gate.Done, 1}},
+		"result written": {askNote, gate.StepResult, want{1, "?finished", gate.Done, 1}},
 		"auto, intent":   {autoNote, gate.StepIntent, want{0, gate.LeftUnknown, "", 0}},
 		"auto, in it":    {autoNote, inTool, want{1, gate.LeftUnknown, "", 1}},
 		"auto, ran":      {autoNote, gate.StepRan, want{1, gate.LeftUnknown, "", 1}},
-		"auto, recorded": {autoNote, gate.StepResult, want{1, "", "", 1}},
+		"auto, recorded": {autoNote, gate.StepResult, want{1, "?unknown", "", 1}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -248,6 +249,12 @@ func wantOutcome(t *testing.T, dir string, outcome gate.Outcome, state gate.Stat
 	got, err := l.gate.Recover(t.Context(), l.inDoubt())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if may, ok := strings.CutPrefix(string(outcome), "?"); ok {
+		// The result was handed to the log, which had not promised to have it on disk.
+		if outcome = gate.Outcome(may); len(got) == 0 {
+			outcome = ""
+		}
 	}
 	if outcome == "" && len(got) != 0 || outcome != "" && (len(got) != 1 || got[0].Outcome != outcome || got[0].Call != "c1") {
 		t.Errorf("Recover = %+v, want %q for c1", got, outcome)

@@ -112,7 +112,7 @@ const (
 	StepIntent  = "intent"  // intent on disk, tool not yet run
 	StepRan     = "ran"     // tool returned, result not yet stored
 	StepDone    = "done"    // result stored, not yet recorded
-	StepResult  = "result"  // result recorded
+	StepResult  = "result"  // result handed to the log
 )
 
 // Gate is the only way to a tool. It is safe for concurrent use.

@@ -1,7 +1,6 @@
 package gate
 
 import (
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"time"
@@ -74,10 +73,11 @@ func record(kind string, call Call, fields any) audit.Record {
 	return audit.Record{Kind: kind, Session: string(call.Session), Run: string(call.Run), Call: string(call.ID), Fields: fields}
 }
 
-func (g *Gate) recordResult(ctx context.Context, p permit, r claw.ToolResult) {
-	if _, err := g.audit.Append(ctx, p.record(audit.KindResult, fieldsOf(r, p.approval, ""))); err != nil {
-		// The effect happened and its intent is recorded: after a restart the call is in doubt, and said so.
-		g.log.Error("result not recorded", "call", p.call.ID, "status", r.Status, "err", err)
+// recordResult does not wait for the disk: no effect follows from a result. If we die before it is
+// there, the call is in doubt, and an approved one has its result in the store.
+func (g *Gate) recordResult(p permit, r claw.ToolResult) {
+	if err := g.audit.Note(p.record(audit.KindResult, fieldsOf(r, p.approval, ""))); err != nil {
+		g.log.Error("result not recorded; the call will be in doubt after a restart", "call", p.call.ID, "status", r.Status, "err", err)
 	}
 }
 
