@@ -159,7 +159,7 @@ func (c *cursor) next() ([]byte, header, error) {
 		if err != io.EOF {
 			return nil, header{}, c.wrap(err)
 		}
-		if _, err := os.Stat(filepath.Join(c.dir, segmentName(c.segment+1))); err != nil {
+		if !exists(c.dir, c.segment+1) {
 			return nil, header{}, io.EOF
 		}
 		// The next segment exists, so this one is complete; what came since we met its end is still read.

@@ -1,9 +1,7 @@
 package audit
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -41,6 +39,12 @@ type recoveredFields struct {
 
 func segmentName(n int) string { return fmt.Sprintf("audit-%06d.jsonl", n) }
 
+// exists reports whether dir has segment n.
+func exists(dir string, n int) bool {
+	_, err := os.Stat(filepath.Join(dir, segmentName(n)))
+	return err == nil
+}
+
 // listSegments returns how many segments dir has. A gap is damage.
 func listSegments(dir string) (int, error) {
 	files, err := os.ReadDir(dir)
@@ -59,7 +63,7 @@ func listSegments(dir string) (int, error) {
 		count++
 	}
 	for n := 1; count < last && n <= last; n++ {
-		if _, err := os.Stat(filepath.Join(dir, segmentName(n))); errors.Is(err, fs.ErrNotExist) {
+		if !exists(dir, n) {
 			seq := firstAfter(dir, n-1)
 			return 0, &Damage{Segment: segmentName(n), Seq: seq, Last: seq, Reason: "the segment is missing"}
 		}

@@ -63,8 +63,14 @@ func (w *walk) segmentFile(ctx context.Context, n int) (torn []byte, size int64,
 	w.segment, w.line = n, 0
 	w.starts[n] = w.tree.size + 1
 	lr := newLineReader(f)
+	complete := false
 	for {
 		line, err := lr.next()
+		if err == io.EOF && !complete && exists(w.dir, n+1) {
+			// The next segment is there, so this one grows no more; but it may have grown since we met its end.
+			complete = true
+			continue
+		}
 		if err == io.EOF {
 			return slices.Clone(lr.rest()), lr.off, nil
 		}
