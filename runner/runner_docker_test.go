@@ -19,6 +19,8 @@ import (
 	"testing"
 	"time"
 
+	cerrdefs "github.com/containerd/errdefs"
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 
 	"github.com/secureclaw/secureclaw/internal/capability"
@@ -189,14 +191,37 @@ func TestRefusedMakesNoContainer(t *testing.T) {
 func TestHangingUpKills(t *testing.T) {
 	b := newBed(t, dockerConfig(t))
 	claims := workClaims()
+	claims.TimeoutMS = 30_000 // the deadline must not be what kills
 	_, hangUp := b.start(t, claims, `{"arg":"","do":"silent"}`)
 	if n := alive(t, claims.Call); n != 1 {
 		t.Fatalf("%d containers while the call runs, want 1", n)
 	}
 	hangUp()
-	b.stop() // waits for the removal
+	awaitRemoval(t, claims.Call) // while the runner goes on
 	if n := alive(t, claims.Call); n != 0 {
 		t.Errorf("%d containers after hanging up, want none", n)
+	}
+}
+
+// awaitRemoval returns when the engine says that the container of a call is gone.
+func awaitRemoval(tb testing.TB, call string) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 15*time.Second)
+	defer cancel()
+	c := engineClient(tb)
+	list, err := c.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: make(client.Filters).Add("label", "org.secureclaw.call="+call)})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, item := range list.Items {
+		wait := c.ContainerWait(ctx, item.ID, client.ContainerWaitOptions{Condition: container.WaitConditionRemoved})
+		select {
+		case <-wait.Result:
+		case err := <-wait.Error:
+			if !cerrdefs.IsNotFound(err) {
+				tb.Fatalf("container of %s is not removed: %v", call, err)
+			}
+		}
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/docker/go-units"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 )
@@ -163,5 +162,5 @@ func spec(t Task, p place) (*container.Config, *container.HostConfig) {
 }
 
 func limit(name string, n int64) *container.Ulimit {
-	return &units.Ulimit{Name: name, Soft: n, Hard: n}
+	return &container.Ulimit{Name: name, Soft: n, Hard: n}
 }
