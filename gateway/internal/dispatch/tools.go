@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path"
@@ -78,7 +79,7 @@ func (t *tool) Run(ctx context.Context, call gate.Call, action claw.Action) claw
 func fileTool[A any](d *Dispatch, name, description, schema string, writes bool, check func(*A) (*string, error)) *tool {
 	return &tool{d: d, spec: claw.Tool{Name: name, Description: description, Schema: strict.Value(schema)}, prepare: func(input []byte) (claw.Action, error) {
 		var args A
-		if err := strict.Decode(input, &args); err != nil {
+		if err := decode(input, schema, &args); err != nil {
 			return claw.Action{}, fmt.Errorf("arguments of %s: %w", name, err)
 		}
 		where, err := check(&args)
@@ -101,11 +102,35 @@ func fileTool[A any](d *Dispatch, name, description, schema string, writes bool,
 	}}
 }
 
+// decode reads the arguments of a tool. What its schema requires must be there: to a Go type a
+// member that is absent is an empty one, and a write without content would empty the file.
+func decode(input []byte, schema string, args any) error {
+	if err := strict.Decode(input, args); err != nil {
+		return err
+	}
+	var want struct {
+		Required []string `json:"required"`
+	}
+	if err := json.Unmarshal([]byte(schema), &want); err != nil {
+		return fmt.Errorf("schema: %w", err)
+	}
+	var members map[string]strict.Value
+	if err := strict.Decode(input, &members); err != nil {
+		return err
+	}
+	for _, name := range want.Required {
+		if value, ok := members[name]; !ok || string(value) == "null" {
+			return fmt.Errorf("%s is missing", name)
+		}
+	}
+	return nil
+}
+
 // prepareShell reads the arguments of run_shell_command. A command sees every mount of its
 // executor read-only; with access "write" the one that holds its working directory is writable.
 func (d *Dispatch) prepareShell(input []byte) (claw.Action, error) {
 	var args run.Shell
-	if err := strict.Decode(input, &args); err != nil {
+	if err := decode(input, schemaShell, &args); err != nil {
 		return claw.Action{}, fmt.Errorf("arguments of %s: %w", run.ToolShell, err)
 	}
 	if strings.TrimSpace(args.Command) == "" {
