@@ -18,7 +18,7 @@ const (
 )
 
 // VerifyKeyEnv is the one variable of ours in an executor: the public key that checks its token,
-// in unpadded standard base64. It verifies and mints nothing, so it is no secret.
+// in standard base64 with padding. It verifies and mints nothing, so it is no secret.
 const VerifyKeyEnv = "SECURECLAW_VERIFY_KEY"
 
 // user is uid and gid of everything in a container, in decimal.
