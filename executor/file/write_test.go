@@ -1,13 +1,18 @@
 package file_test
 
 import (
+	"bytes"
+	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/secureclaw/secureclaw/executor"
+	"github.com/secureclaw/secureclaw/executor/file"
 	"github.com/secureclaw/secureclaw/internal/run"
 )
 
@@ -118,7 +123,45 @@ func TestWriteRefuses(t *testing.T) {
 	}
 }
 
-// Two creators at once: exactly one wins, and the other one's text is nowhere.
+// A disk that is full half way leaves the old content and nothing else. The limit on file sizes
+// stands for it: it fails the same write at the same place.
+func TestWriteThatFailsHalfWay(t *testing.T) {
+	root := workspace(t, "rw")
+	put(t, root, "old", "old\n")
+	for path, modes := range map[string][]string{"/old": {run.WriteOverwrite, run.WriteAppend}, "/new": {run.WriteCreate, run.WriteOverwrite, run.WriteAppend}} {
+		for _, mode := range modes {
+			key, line := envelope(t, run.ToolWriteFile, run.WriteFile{Path: root.Path + path, Content: strings.Repeat("x", 100<<10), Mode: mode}, 5*time.Second, root)
+			cmd := exec.Command("/bin/sh", "-c", `ulimit -f 8; exec "$0"`, os.Args[0])
+			cmd.Env = []string{"EXECUTOR_UNDER_TEST=1", executor.KeyVariable + "=" + key}
+			cmd.Stdin = bytes.NewReader(line)
+			raw, err := cmd.Output()
+			if err != nil || !strings.Contains(string(raw), "larger than the executor may write") {
+				t.Errorf("%s %s = %.300s (%v), want the reason", mode, path, raw, err)
+			}
+			names := must(os.ReadDir(root.Path))
+			if old := string(must(os.ReadFile(root.Path + "/old"))); old != "old\n" || len(names) != 1 {
+				t.Errorf("%s %s left %q in the old file and %v", mode, path, old, names)
+			}
+		}
+	}
+}
+
+// Whoever gets the name between the question and the rename keeps it.
+func TestPublishNeverReplaces(t *testing.T) {
+	root := workspace(t, "rw")
+	put(t, root, "temporary", "mine")
+	path := put(t, root, "f", "theirs")
+	dir := must(os.Open(root.Path))
+	defer dir.Close()
+	if err := file.Publish(int(dir.Fd()), "temporary", "f"); !errors.Is(err, syscall.EEXIST) {
+		t.Errorf("Publish over a file = %v, want EEXIST", err)
+	}
+	if got := string(must(os.ReadFile(path))); got != "theirs" {
+		t.Errorf("the file holds %q, want theirs", got)
+	}
+}
+
+// Many creators at once: exactly one wins, and the other one's text is nowhere.
 func TestCreateIsExclusive(t *testing.T) {
 	root := workspace(t, "rw")
 	path := root.Path + "/f"
