@@ -2,10 +2,12 @@ package gateway
 
 import (
 	"context"
+	"crypto/ed25519"
 	"iter"
 	"path/filepath"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/audit"
+	"github.com/secureclaw/secureclaw/internal/capability"
 )
 
 // What can be read of a state folder without a gateway, also beside one that runs. The audit log
@@ -25,15 +27,27 @@ type (
 // and witness, the text of a checkpoint that was kept elsewhere (empty for none). An error that is
 // an [*AuditDamage] says where the log was tampered with; any other, that it could not be read.
 //
-// The key is the one that the gateway left beside the log. Whoever can replace the whole folder can
-// replace that too; a witness, or the key kept elsewhere, shows it.
-func AuditVerify(ctx context.Context, state, witness string) (AuditReport, error) {
+// secret is CAPABILITY_SECRET, from which the key of the log is made. When it is empty, the key that
+// the gateway left beside the log is trusted instead: whoever can replace the whole folder can
+// replace that too, and only a witness shows it.
+func AuditVerify(ctx context.Context, state, secret, witness string) (AuditReport, error) {
 	dir := auditDir(state)
-	pub, err := audit.ReadKey(dir)
+	pub, err := auditKey(dir, secret)
 	if err != nil {
 		return AuditReport{}, err
 	}
 	return audit.Verify(ctx, dir, pub, audit.VerifyOptions{Witness: witness})
+}
+
+func auditKey(dir, secret string) (ed25519.PublicKey, error) {
+	if secret == "" {
+		return audit.ReadKey(dir)
+	}
+	key, err := capability.DeriveAuditKey(secret)
+	if err != nil {
+		return nil, err
+	}
+	return key.Public().(ed25519.PublicKey), nil
 }
 
 // AuditQuery returns the entries that f chooses, oldest first. An error ends it.

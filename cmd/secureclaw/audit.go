@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/secureclaw/secureclaw/gateway"
+	"github.com/secureclaw/secureclaw/internal/config"
 )
 
 func newAuditCmd(g *globals) *cobra.Command {
@@ -95,7 +96,12 @@ func newAuditVerifyCmd(g *globals) *cobra.Command {
 					return &failure{exitFailed, "the witness is empty", witness + " has no checkpoint in it", "give the file with a checkpoint that you kept"}
 				}
 			}
-			r, err := gateway.AuditVerify(cmd.Context(), dirs.State, text)
+			// Without the secret (another machine, a copy of the log) the key beside the log must do.
+			secrets, serr := config.LoadSecrets(dirs.Env, os.Environ(), config.SecretOptions{})
+			if serr != nil || secrets.CapabilitySecret == "" {
+				fmt.Fprintln(cmd.ErrOrStderr(), "note: no CAPABILITY_SECRET here, so the key that lies beside the log is trusted")
+			}
+			r, err := gateway.AuditVerify(cmd.Context(), dirs.State, secrets.CapabilitySecret.Reveal(), text)
 			if g.JSON {
 				out := struct {
 					OK     bool                `json:"ok"`
