@@ -204,7 +204,7 @@ func status(ctx context.Context, o Options, started time.Time, model string, han
 	if problem != nil {
 		s.Runner, s.Fix = problem.What, problem.Fix
 		if problem.Why != "" {
-			s.Runner += ": " + problem.Why
+			s.Runner += " " + problem.Why // each is a sentence
 		}
 	}
 	return s
