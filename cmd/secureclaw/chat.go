@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
@@ -67,9 +66,6 @@ type document struct {
 	Seconds  float64     `json:"seconds"`
 	Approval *wire.Card  `json:"approval,omitempty"` // what it waits for (with --no-wait)
 }
-
-// stdinIsTerminal reports whether a person can answer.
-func stdinIsTerminal() bool { return term.IsTerminal(int(os.Stdin.Fd())) }
 
 // receive passes frames to f until it says that it is done.
 func receive(ctx context.Context, conn *wire.Conn, f func(wire.Down) (done bool, err error)) error {
