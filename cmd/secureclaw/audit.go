@@ -131,7 +131,7 @@ func newAuditVerifyCmd(g *globals) *cobra.Command {
 }
 
 // auditFailure tells what is wrong with the log, and what to do.
-func auditFailure(state string, err error) error {
+func auditFailure(state string, err error) *failure {
 	dir := filepath.Join(state, "audit")
 	if errors.Is(err, fs.ErrNotExist) {
 		return &failure{exitMissing, "there is no audit log yet", err.Error(), "start it once with: secureclaw up"}

@@ -62,6 +62,12 @@ func runGateway(ctx context.Context, g *globals) error {
 	if errors.Is(err, gateway.ErrOwned) {
 		return &failure{exitConfig, "another gateway owns this state folder", err.Error(), "stop it first, or use another --home"}
 	}
+	if _, ok := errors.AsType[*gateway.AuditDamage](err); ok {
+		// Starting again would find the same damage.
+		f := auditFailure(dirs.State, err)
+		f.code = exitConfig
+		return f
+	}
 	return err
 }
 
