@@ -19,7 +19,7 @@ var ErrShutdown = errors.New("the gateway is stopping")
 
 // recheck is how often a wait looks at the wall clock and the store by itself: timers stand still
 // while a laptop sleeps, and clocks are set.
-const recheck = 5 * time.Second
+const recheck = 30 * time.Second
 
 // codeTries is how many codes are drawn before giving up; with a thousand open questions the first one is free 999 times in 1000.
 const codeTries = 20

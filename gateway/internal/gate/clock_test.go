@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -69,9 +70,9 @@ func TestAnAnswerAroundTheDeadline(t *testing.T) {
 	} {
 		for _, restart := range []bool{false, true} {
 			t.Run(name+map[bool]string{true: ", over a restart"}[restart], func(t *testing.T) {
-				var shift time.Duration
+				var shift atomic.Int64 // how far the clock on the wall is off
 				synctest.Test(t, func(t *testing.T) {
-					w := newWorld(t, func(o *gate.Options) { o.Now = func() time.Time { return time.Now().Add(shift) } })
+					w := newWorld(t, func(o *gate.Options) { o.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) } })
 					ctx, stop := context.WithCancelCause(t.Context())
 					out := w.start(ctx, "c1", askNote)
 					a := w.question()
@@ -80,7 +81,7 @@ func TestAnAnswerAroundTheDeadline(t *testing.T) {
 						<-out
 						w.restart()
 					}
-					shift = tc.at
+					shift.Store(int64(tc.at))
 					if tc.owned || restart && tc.want == nil {
 						w.own(w.gate)
 						synctest.Wait()

@@ -296,6 +296,30 @@ func TestCancelEndsASessionsQuestionsAlone(t *testing.T) {
 	w.wantEffects("c2")
 }
 
+func TestAStopBetweenTheAnswerAndTheStart(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	w := newWorld(t, func(o *gate.Options) {
+		o.Step = func(step string) {
+			if step == gate.StepDecided {
+				stop()
+			}
+		}
+	})
+	out := w.start(ctx, "c1", askNote)
+	a := w.question()
+	if _, err := w.gate.Decide(t.Context(), a.ID, yes()); err != nil {
+		t.Fatal(err)
+	}
+	if got := <-out; got.Status != claw.Cancelled {
+		t.Errorf("Run = %+v, want cancelled", got)
+	}
+	if got, err := w.gate.Approval(t.Context(), a.ID); err != nil || got.State != gate.Cancelled {
+		t.Errorf("Approval = %v, %v, want cancelled, so that no later life runs it", got.State, err)
+	}
+	w.wantEffects()
+	w.wantKinds("c1", "approval.asked", "approval.decided", "approval.expired")
+}
+
 func TestNewRefuses(t *testing.T) {
 	w := newWorld(t, nil)
 	note := &noteTool{name: askNote}

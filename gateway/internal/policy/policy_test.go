@@ -122,6 +122,25 @@ func TestClassify(t *testing.T) {
 	}
 }
 
+// With no rule that asks beside them, the rules that loosen must themselves be sure of a path.
+func TestLooseningRulesWantACleanPath(t *testing.T) {
+	for _, pattern := range []string{"/workspace/**", "**/*.md", "**", "*", "*.md"} {
+		p := mustNew(t, config.ActionTiers{AutoApprove: []config.Rule{{Tool: "read_file", When: when{"x": {pattern}}}, {Tool: "read_file", When: when{"path": {"**"}}}}})
+		for _, arg := range []string{"path", "x"} {
+			for _, path := range []string{"/workspace/../etc/a.md", "/workspace//a.md", "/workspace/a.md/", "/workspace/./a.md", "/workspace/a\x00.md", "../a.md", "..", ".", "b/../../a.md"} {
+				call := policy.Call{Tool: "read_file", Args: args{arg: path}}
+				if got := p.Classify(call); got.Tier != claw.Ask {
+					t.Errorf("%s: Classify(%+v) = %+v, want it to ask", pattern, call, got)
+				}
+			}
+		}
+		call := policy.Call{Tool: "read_file", Args: args{"path": "workspace/a.md"}}
+		if got := p.Classify(call); got.Tier != claw.Ask {
+			t.Errorf("%s: Classify(%+v) = %+v, want a relative path to ask", pattern, call, got)
+		}
+	}
+}
+
 func TestZeroPolicyAsks(t *testing.T) {
 	for name, p := range map[string]*policy.Policy{"nil": nil, "zero": {}, "empty": mustNew(t, config.ActionTiers{})} {
 		got := p.Classify(policy.Call{Tool: "now"})
