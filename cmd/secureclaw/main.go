@@ -106,7 +106,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newUpCmd(g), newChatCmd(g), newStatusCmd(g),
 		newApprovalsCmd(g), newApproveCmd(g), newDenyCmd(g),
-		newConfigCmd(g), newPolicyCmd(g), newAuditCmd(g), newVersionCmd(g),
+		newConfigCmd(g), newPolicyCmd(g), newAuditCmd(g), newBenchCmd(g), newVersionCmd(g),
 		newGatewayCmd(g), newRunnerCmd(g),
 	)
 	return root

@@ -54,37 +54,16 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 	for _, w := range warnings {
 		fmt.Fprintf(stderr, "warning: %s\n", w)
 	}
-	secrets, err := config.LoadSecrets(dirs.Env, os.Environ(), config.SecretOptions{Generate: true})
-	if err != nil {
-		return err
-	}
-	key, err := capability.DeriveKey(secrets.CapabilitySecret.Reveal())
-	if err != nil {
-		return err
-	}
 	log, closeLog, err := openLog(dirs, chat, stderr)
 	if err != nil {
 		return err
 	}
 	defer closeLog()
-
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("own program file: %w", err)
-	}
-	boot := newRef()
-	roles := plan(self, g.Home, boot, secrets, base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey)), os.Environ())
-	s := newSupervisor(roles, log, time.Now)
-
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- s.run(ctx) }()
-
-	status, err := awaitReady(ctx, g, dirs, done)
+	done, status, err := launch(ctx, g, dirs, os.Environ(), log)
 	if err != nil {
-		cancel()
-		return errors.Join(err, ignoreCancel(<-done))
+		return err
 	}
 	fmt.Fprintf(stderr, "ready in %d ms · %s · runner %s · %s\n", time.Since(began).Milliseconds(), status.Model, status.Runner, talkHint(g, chat))
 	for _, m := range cfg.Mounts {
@@ -103,6 +82,37 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 		return errors.Join(err, ignoreCancel(<-done))
 	}
 	return ignoreCancel(<-done)
+}
+
+// launch starts the roles and returns when they are ready. Its channel gets one value when all of them are gone.
+func launch(ctx context.Context, g *globals, dirs config.Dirs, environ []string, log *slog.Logger) (<-chan error, *wire.GatewayStatus, error) {
+	secrets, err := config.LoadSecrets(dirs.Env, environ, config.SecretOptions{Generate: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err := capability.DeriveKey(secrets.CapabilitySecret.Reveal())
+	if err != nil {
+		return nil, nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, fmt.Errorf("own program file: %w", err)
+	}
+	public := base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
+	s := newSupervisor(plan(self, g.Home, newRef(), secrets, public, environ), log, time.Now)
+
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() {
+		defer cancel()
+		done <- s.run(ctx)
+	}()
+	status, err := awaitReady(ctx, g, dirs, done)
+	if err != nil {
+		cancel()
+		return nil, nil, errors.Join(err, ignoreCancel(<-done))
+	}
+	return done, status, nil
 }
 
 // awaitReady asks until gateway and runner both answer, or the supervisor gives up.

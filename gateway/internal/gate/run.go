@@ -149,7 +149,7 @@ func (p permit) run(ctx context.Context) claw.ToolResult {
 	}
 	result := runTool(ctx, p)
 	own := p.result(result.Status, result.Content)
-	own.Label = result.Label
+	own.Label, own.Container = result.Label, result.Container
 	if own.Status == "" {
 		own.Status = claw.Failed
 	}
