@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -30,7 +31,8 @@ const (
 //   - descriptors 0 and 1 become /dev/null, the channel moves up and closes on exec, and a stray
 //     print goes to stderr;
 //   - signals that a command could send are taken and dropped. They are not set to "ignore", which a
-//     command would inherit: `yes | head` would then never end.
+//     command would inherit: `yes | head` would then never end. See [ignoreReserved] for two that
+//     cannot be taken.
 func Seal() (stdin, stdout *os.File, err error) {
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		return nil, nil, fmt.Errorf("make the process unreadable: %w", err)
@@ -44,6 +46,9 @@ func Seal() (stdin, stdout *os.File, err error) {
 	}
 	debug.SetTraceback("none")
 	signal.Notify(make(chan os.Signal, 1))
+	if err := ignoreReserved(); err != nil {
+		return nil, nil, err
+	}
 	if stdin, err = take(os.Stdin); err != nil {
 		return nil, nil, err
 	}
@@ -52,6 +57,22 @@ func Seal() (stdin, stdout *os.File, err error) {
 	}
 	os.Stdout = os.Stderr
 	return stdin, stdout, nil
+}
+
+// ignoreReserved ignores the signals that the Go runtime leaves to C libraries and does not pass on:
+// 32 (SIGCANCEL) and 34 (musl's SIGSYNCCALL, SIGRTMIN of glibc). Their default is to end the process.
+// The kernel drops such a signal to process 1, but not while the main thread happens to block it
+// (complete_signal in kernel/signal.c), and a command that sends thousands meets that moment. What a
+// command inherits is harmless: C libraries set handlers of their own before they use these.
+func ignoreReserved() error {
+	// struct sigaction of the kernel, with a mask of 64 signals.
+	action := struct{ handler, flags, restorer, mask uintptr }{handler: 1} // SIG_IGN
+	for _, number := range []uintptr{32, 34} {
+		if _, _, errno := unix.RawSyscall6(unix.SYS_RT_SIGACTION, number, uintptr(unsafe.Pointer(&action)), 0, 8, 0, 0); errno != 0 {
+			return fmt.Errorf("ignore signal %d: %w", number, errno)
+		}
+	}
+	return nil
 }
 
 // take moves f to a high descriptor that closes on exec and leaves /dev/null in its place.

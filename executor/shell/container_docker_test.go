@@ -85,6 +85,21 @@ func TestContainerChannelIsOutOfReach(t *testing.T) {
 	}
 }
 
+// One signal of each kind is dropped by the kernel or by the executor. Thousands of them meet its
+// threads in every state.
+func TestContainerSurvivesAStormOfSignals(t *testing.T) {
+	program := build(t)
+	for _, number := range []string{"{1..64}", "32", "33", "34"} {
+		command := "for i in {1..4000}; do for n in " + number + "; do kill -$n 1; done; (( i % 500 )) || sleep 0.01; done 2>/dev/null; echo here"
+		if number == "{1..64}" {
+			command = strings.Replace(command, "4000", "200", 1)
+		}
+		if out, got := contained(t, program, command, 20*time.Second); out.Status != run.OutputOK || got.Stdout.Text != "here\n" {
+			t.Errorf("after many of the signals %s: %s %+v, want an answer", number, out.Status, got)
+		}
+	}
+}
+
 func TestContainerSurvives(t *testing.T) {
 	program := build(t)
 	for name, tc := range map[string]struct {
