@@ -29,7 +29,7 @@ check: ## gofmt, vet, staticcheck, govulncheck, tidy, and the tests that need no
 
 .PHONY: bench
 bench: setup build images ## measure; docs/benchmarks.md explains the figures
-	@go test -run '^$$' -bench . -benchmem -tags docker ./...
+	@scripts/bench.sh
 
 .PHONY: build
 build: ## build bin/secureclaw and the executors
