@@ -23,6 +23,9 @@ import (
 	"github.com/secureclaw/secureclaw/internal/strict"
 )
 
+// noRaceSleep: a program with the race detector waits a second at its end unless told not to.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 // The test binary runs again as an executor with tools that misbehave.
 func TestMain(m *testing.M) {
 	if os.Getenv("EXECUTOR_UNDER_TEST") == "" {
@@ -271,7 +274,7 @@ func TestSealedProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(program)
-	cmd.Env = []string{"EXECUTOR_UNDER_TEST=1", executor.KeyVariable + "=" + g.key}
+	cmd.Env = []string{"EXECUTOR_UNDER_TEST=1", noRaceSleep, executor.KeyVariable + "=" + g.key}
 	var stderr bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, outEnd, &stderr
 	if err := cmd.Start(); err != nil {

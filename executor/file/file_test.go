@@ -19,6 +19,9 @@ import (
 	"github.com/secureclaw/secureclaw/internal/strict"
 )
 
+// noRaceSleep: a program with the race detector waits a second at its end unless told not to.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 // The test binary runs again as the executor, through stdin and stdout.
 func TestMain(m *testing.M) {
 	if os.Getenv("EXECUTOR_UNDER_TEST") == "" {
@@ -45,9 +48,27 @@ func perform(t testing.TB, tool string, in any, roots ...run.Root) run.Output {
 
 func performLimited(t testing.TB, tool string, in any, limit time.Duration, roots ...run.Root) (run.Output, *os.ProcessState) {
 	t.Helper()
+	return performBy(t, os.Args[0], tool, in, limit, roots...)
+}
+
+// shipped builds the executor as it ships. Its memory is what counts: a test binary is larger, and
+// with the race detector several times so.
+func shipped(t testing.TB) string {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "executor")
+	cmd := exec.Command("go", "build", "-trimpath", "-o", program, "../../cmd/executor-file")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	return program
+}
+
+func performBy(t testing.TB, program, tool string, in any, limit time.Duration, roots ...run.Root) (run.Output, *os.ProcessState) {
+	t.Helper()
 	key, line := envelope(t, tool, in, limit, roots...)
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = []string{"EXECUTOR_UNDER_TEST=1", executor.KeyVariable + "=" + key}
+	cmd := exec.Command(program)
+	cmd.Env = []string{"EXECUTOR_UNDER_TEST=1", noRaceSleep, executor.KeyVariable + "=" + key}
 	cmd.Stdin = bytes.NewReader(line)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

@@ -120,7 +120,7 @@ func TestReadAgainstASwappedLink(t *testing.T) {
 	mustDo(t, os.Symlink(".env", root.Path+"/evil"))
 	defer swap(t, path, root.Path+"/evil")()
 	seen := map[run.OutputStatus]int{}
-	for range 150 {
+	for until, n := time.Now().Add(3*time.Second), 0; time.Now().Before(until) && n < 150 || len(seen) < 2 && n < 1000; n++ {
 		out := perform(t, run.ToolReadFile, run.ReadFile{Path: path}, root)
 		seen[out.Status]++
 		if strings.Contains(string(out.Value), "canary") {
@@ -152,13 +152,14 @@ func TestHugeFile(t *testing.T) {
 	_, err := f.WriteAt([]byte("start\nsecond\n"+strings.Repeat("x", 10<<10)), 0)
 	mustDo(t, err, f.Close())
 
-	out, state := performLimited(t, run.ToolReadFile, run.ReadFile{Path: path, Limit: 1}, 20*time.Second, root)
+	program := shipped(t)
+	out, state := performBy(t, program, run.ToolReadFile, run.ReadFile{Path: path, Limit: 1}, 20*time.Second, root)
 	if got := value[run.ReadFileResult](t, out); got.Content != "start\n" || !got.Truncated || got.Size != 2<<30 {
 		t.Errorf("first line = %+v", got)
 	}
 	small(t, "first line of 2 GiB", state)
 
-	out, state = performLimited(t, run.ToolReadFile, run.ReadFile{Path: path, Offset: 4}, 20*time.Second, root)
+	out, state = performBy(t, program, run.ToolReadFile, run.ReadFile{Path: path, Offset: 4}, 20*time.Second, root)
 	if got := value[run.ReadFileResult](t, out); got.Note != "the file has only 3 lines" {
 		t.Errorf("line 4 = %+v", got)
 	}
@@ -166,7 +167,7 @@ func TestHugeFile(t *testing.T) {
 
 	began := time.Now()
 	mustDo(t, os.Truncate(path, 1<<42))
-	out, state = performLimited(t, run.ToolReadFile, run.ReadFile{Path: path, Offset: 4}, 300*time.Millisecond, root)
+	out, state = performBy(t, program, run.ToolReadFile, run.ReadFile{Path: path, Offset: 4}, 300*time.Millisecond, root)
 	if took := time.Since(began); out.Status != run.OutputTimedOut || took > 2*time.Second {
 		t.Errorf("4 TiB: %s %q after %v, want a timeout", out.Status, out.Error, took)
 	}
@@ -182,16 +183,19 @@ func TestHugeFile(t *testing.T) {
 	}
 }
 
-// small expects that the executor and what it ran stayed below a modest size.
+// small expects that the executor and what it ran stayed below a modest size. A new process inherits
+// the peak of the one that started it, so under the race detector the test's own size counts.
 func small(t testing.TB, what string, state *os.ProcessState) {
 	t.Helper()
 	usage, ok := state.SysUsage().(*syscall.Rusage)
 	if !ok {
 		t.Fatal("no resource usage")
 	}
-	t.Logf("%s: %d KiB resident at most", what, usage.Maxrss)
-	if usage.Maxrss > 40<<10 {
-		t.Errorf("%s took %d KiB, want at most 40 MiB", what, usage.Maxrss)
+	var own syscall.Rusage
+	mustDo(t, syscall.Getrusage(syscall.RUSAGE_SELF, &own))
+	t.Logf("%s: %d KiB resident at most (the test: %d)", what, usage.Maxrss, own.Maxrss)
+	if most := max(24<<10, own.Maxrss); usage.Maxrss > most {
+		t.Errorf("%s took %d KiB, want at most %d", what, usage.Maxrss, most)
 	}
 }
 
@@ -251,8 +255,9 @@ func TestListHundredThousand(t *testing.T) {
 	for i := range 100_000 {
 		mustDo(t, syscall.Mknod(fmt.Sprintf("%s/%05d", root.Path, 99_999-i), syscall.S_IFREG|0o600, 0))
 	}
+	program := shipped(t)
 	began := time.Now()
-	out, state := performLimited(t, run.ToolListDirectory, run.ListDirectory{Path: root.Path, Limit: 10}, 20*time.Second, root)
+	out, state := performBy(t, program, run.ToolListDirectory, run.ListDirectory{Path: root.Path, Limit: 10}, 20*time.Second, root)
 	got := value[run.ListDirectoryResult](t, out)
 	t.Logf("100,000 entries in %v", time.Since(began))
 	if len(got.Entries) != 10 || got.Entries[9].Name != "00009" || got.Total != 100_000 || !got.Truncated {

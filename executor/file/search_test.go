@@ -131,7 +131,7 @@ func TestSearchLimits(t *testing.T) {
 	// A match in a long line is shown around the match; a line of megabytes is counted.
 	put(t, root, "long", strings.Repeat("é", 5000)+"pin"+strings.Repeat("é", 5000)+"\n")
 	put(t, root, "longer", strings.Repeat("x", 3<<20)+"pin\n")
-	out, state := performLimited(t, run.ToolSearchFiles, run.SearchFiles{Pattern: "pin", Path: root.Path}, 20*time.Second, root)
+	out, state := performBy(t, shipped(t), run.ToolSearchFiles, run.SearchFiles{Pattern: "pin", Path: root.Path}, 20*time.Second, root)
 	got = value[run.SearchFilesResult](t, out)
 	if len(got.Matches) != 1 || !strings.Contains(got.Matches[0].Text, "pin") || len(got.Matches[0].Text) > 520 || strings.Contains(got.Matches[0].Text, `\x`) ||
 		got.Note != "1 matches on lines over 1024 KiB are left out" {

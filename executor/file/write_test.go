@@ -132,7 +132,7 @@ func TestWriteThatFailsHalfWay(t *testing.T) {
 		for _, mode := range modes {
 			key, line := envelope(t, run.ToolWriteFile, run.WriteFile{Path: root.Path + path, Content: strings.Repeat("x", 100<<10), Mode: mode}, 5*time.Second, root)
 			cmd := exec.Command("/bin/sh", "-c", `ulimit -f 8; exec "$0"`, os.Args[0])
-			cmd.Env = []string{"EXECUTOR_UNDER_TEST=1", executor.KeyVariable + "=" + key}
+			cmd.Env = []string{"EXECUTOR_UNDER_TEST=1", noRaceSleep, executor.KeyVariable + "=" + key}
 			cmd.Stdin = bytes.NewReader(line)
 			raw, err := cmd.Output()
 			if err != nil || !strings.Contains(string(raw), "larger than the executor may write") {

@@ -21,6 +21,9 @@ import (
 	"github.com/secureclaw/secureclaw/internal/strict"
 )
 
+// noRaceSleep: a program with the race detector waits a second at its end unless told not to.
+const noRaceSleep = "GORACE=atexit_sleep_ms=0"
+
 // The test binary runs again as the executor, through stdin and stdout.
 func TestMain(m *testing.M) {
 	if os.Getenv("EXECUTOR_UNDER_TEST") == "" {
@@ -49,7 +52,7 @@ func performSlow(t testing.TB, in run.Shell, limit time.Duration, roots ...run.R
 	t.Helper()
 	key, line := envelope(t, in, limit, roots...)
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = []string{"EXECUTOR_UNDER_TEST=1", "SECURECLAW_CANARY=secret", executor.KeyVariable + "=" + key}
+	cmd.Env = []string{"EXECUTOR_UNDER_TEST=1", noRaceSleep, "SECURECLAW_CANARY=secret", executor.KeyVariable + "=" + key}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdin = bytes.NewReader(line)
 	var stderr bytes.Buffer
