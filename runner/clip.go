@@ -72,7 +72,8 @@ func clip(cfg *config.Config, claims capability.Claims, raw strict.Value) (sandb
 	if refusal != nil {
 		return none, refusal
 	}
-	if refusal := checkTask(raw, claims, roots); refusal != nil {
+	task, refusal := checkTask(raw, claims, roots)
+	if refusal != nil {
 		return none, refusal
 	}
 	timeout := min(time.Duration(claims.TimeoutMS)*time.Millisecond, time.Duration(executor.Timeout))
@@ -88,6 +89,7 @@ func clip(cfg *config.Config, claims capability.Claims, raw strict.Value) (sandb
 		Tmp:      int64(executor.Tmp),
 		FileSize: int64(executor.FileSize),
 		Mounts:   mounts,
+		Shown:    shown(task),
 		Timeout:  timeout + killGrace,
 	}, nil
 }
@@ -145,7 +147,11 @@ func clipMounts(cfg *config.Config, executor config.Executor, claims capability.
 		case !mountable(cfg.Mounts[at].Container):
 			return nil, nil, refuseMount(grant, "its place in the container is the system's own")
 		}
-		mounts = append(mounts, sandbox.Mount{Source: cfg.Mounts[at].Host, Target: cfg.Mounts[at].Container, Writable: grant.Mode == "rw"})
+		mount := sandbox.Mount{Source: cfg.Mounts[at].Host, Target: cfg.Mounts[at].Container, Writable: grant.Mode == "rw"}
+		if !mount.Writable && !judgedByPath(claims.Tool) {
+			mount.Hide = cfg.Mounts[at].Hidden()
+		}
+		mounts = append(mounts, mount)
 		roots = append(roots, run.Root{Name: grant.Name, Path: cfg.Mounts[at].Container, Mode: grant.Mode})
 	}
 	return mounts, roots, nil
@@ -164,33 +170,58 @@ func mountable(target string) bool {
 	return true
 }
 
+// judgedByPath says whether a tool touches the one path that it names and nothing else. The policy
+// judged that path, so such a call sees its mount whole. Any other tool reads what it comes across,
+// and what the mount hides is covered: else a search or a command that runs unasked would read what
+// read_file asks for.
+func judgedByPath(tool string) bool {
+	switch tool {
+	case run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolStat:
+		return true
+	default:
+		return false
+	}
+}
+
+// shown is the path that a search starts from. The policy judged it as it did a reader's, so a
+// search that the user approved in a hidden folder finds it open.
+func shown(task run.Task) string {
+	if task.Tool != run.ToolSearchFiles {
+		return ""
+	}
+	var in run.SearchFiles
+	if err := strict.Decode(task.Input, &in); err != nil {
+		return "" // the executor will say why it cannot be read
+	}
+	return in.Path
+}
+
 // checkTask holds the task against its token. Both are the gateway's, and a difference means that
 // what was approved is not what would run.
-func checkTask(raw strict.Value, claims capability.Claims, roots []run.Root) *run.Refusal {
+func checkTask(raw strict.Value, claims capability.Claims, roots []run.Root) (task run.Task, refusal *run.Refusal) {
 	canonical, err := strict.Canonical(raw)
 	if err != nil {
-		return refuseTask("%v", err)
+		return task, refuseTask("%v", err)
 	}
 	if string(canonical) != string(raw) {
-		return refuseTask("it is not in canonical form")
+		return task, refuseTask("it is not in canonical form")
 	}
-	var task run.Task
 	if err := strict.Decode(raw, &task); err != nil {
-		return refuseTask("%v", err)
+		return task, refuseTask("%v", err)
 	}
 	switch {
 	case task.Call != claims.Call:
-		return refuseTask("it is for call %.40q, the token for %.40q", task.Call, claims.Call)
+		return task, refuseTask("it is for call %.40q, the token for %.40q", task.Call, claims.Call)
 	case task.Tool != claims.Tool:
-		return refuseTask("it is for the tool %.40q, the token for %.40q", task.Tool, claims.Tool)
+		return task, refuseTask("it is for the tool %.40q, the token for %.40q", task.Tool, claims.Tool)
 	case task.TimeoutMS != claims.TimeoutMS:
-		return refuseTask("it may take %d ms, the token allows %d ms", task.TimeoutMS, claims.TimeoutMS)
+		return task, refuseTask("it may take %d ms, the token allows %d ms", task.TimeoutMS, claims.TimeoutMS)
 	case int64(task.OutputCap) != claims.OutputCap:
-		return refuseTask("its output may hold %d bytes, the token allows %d", task.OutputCap, claims.OutputCap)
+		return task, refuseTask("its output may hold %d bytes, the token allows %d", task.OutputCap, claims.OutputCap)
 	case !slices.Equal(byName(task.Roots), byName(roots)):
-		return refuseTask("its folders are not those that token and configuration give")
+		return task, refuseTask("its folders are not those that token and configuration give")
 	}
-	return nil
+	return task, nil
 }
 
 func byName(roots []run.Root) []run.Root {

@@ -30,8 +30,8 @@ func testConfig() *config.Config {
 	return &config.Config{
 		Executors: map[string]config.Executor{"shell": executor, "file": file, "web": web},
 		Mounts: []config.Mount{
-			{Name: "workspace", Host: "/home/ada/workspace", Container: "/workspace", Mode: "rw"},
-			{Name: "notes", Host: "/home/ada/notes", Container: "/notes", Mode: "ro"},
+			{Name: "workspace", Host: "/home/ada/workspace", Container: "/workspace", Mode: "rw", Hide: []string{"**/.env*"}},
+			{Name: "notes", Host: "/home/ada/notes", Container: "/notes", Mode: "ro", Hide: []string{"**/*.key"}},
 			{Name: "vault", Host: "/home/ada/vault", Container: "/vault", Mode: "rw"}, // in nobody's list
 			{Name: "system", Host: "/home/ada/x", Container: "/usr/local", Mode: "rw"},
 		},
@@ -76,7 +76,7 @@ func TestClip(t *testing.T) {
 		Memory: 128 << 20, NanoCPUs: 500e6, Pids: 32, Tmp: 16 << 20, FileSize: 8 << 20,
 		Mounts: []sandbox.Mount{
 			{Source: "/home/ada/workspace", Target: "/workspace", Writable: true},
-			{Source: "/home/ada/notes", Target: "/notes"},
+			{Source: "/home/ada/notes", Target: "/notes", Hide: []string{"**/*.key"}},
 		},
 		Timeout: 12 * time.Second,
 	}
@@ -272,11 +272,66 @@ func TestClipNeverWidens(t *testing.T) {
 			grant := claims.Mounts[i]
 			at := slices.IndexFunc(cfg.Mounts, func(c config.Mount) bool { return c.Name == grant.Name })
 			if !slices.Contains(e.Mounts, grant.Name) || m.Source != cfg.Mounts[at].Host || m.Target != cfg.Mounts[at].Container ||
-				m.Writable && (grant.Mode != "rw" || cfg.Mounts[at].Mode != "rw") {
+				m.Writable && (grant.Mode != "rw" || cfg.Mounts[at].Mode != "rw") ||
+				!m.Writable && claims.Tool == run.ToolShell && !slices.Equal(m.Hide, cfg.Mounts[at].Hidden()) {
 				rt.Errorf("mount %+v for %+v", m, grant)
 			}
 		}
 	})
+}
+
+// What runs unasked and reads whatever it comes across does not see what a mount hides. What the
+// user agreed to, and what names its one path, does.
+func TestClipHides(t *testing.T) {
+	search := func(path string) strict.Value {
+		input, err := strict.CanonicalOf(run.SearchFiles{Pattern: "x", Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return input
+	}
+	for name, tc := range map[string]struct {
+		tool, mode string
+		input      strict.Value
+		hide       []string // of the mount in the configuration
+		want       []string
+		shown      string
+	}{
+		"a command that reads":           {run.ToolShell, "ro", strict.Value(`{}`), []string{"*.key"}, []string{"*.key"}, ""},
+		"a command that names a path":    {run.ToolShell, "ro", strict.Value(`{"path":"/workspace/x.key"}`), []string{"*.key"}, []string{"*.key"}, ""},
+		"a command that writes":          {run.ToolShell, "rw", strict.Value(`{}`), []string{"*.key"}, nil, ""},
+		"a search":                       {run.ToolSearchFiles, "ro", search("/workspace"), []string{"*.key"}, []string{"*.key"}, "/workspace"},
+		"a search that cannot be read":   {run.ToolSearchFiles, "ro", strict.Value(`{"Path":"/workspace/x.key"}`), []string{"*.key"}, []string{"*.key"}, ""},
+		"reading":                        {run.ToolReadFile, "ro", strict.Value(`{}`), []string{"*.key"}, nil, ""},
+		"writing":                        {run.ToolWriteFile, "rw", strict.Value(`{}`), []string{"*.key"}, nil, ""},
+		"listing":                        {run.ToolListDirectory, "ro", strict.Value(`{}`), []string{"*.key"}, nil, ""},
+		"looking":                        {run.ToolStat, "ro", strict.Value(`{}`), []string{"*.key"}, nil, ""},
+		"a mount that nobody decided on": {run.ToolShell, "ro", strict.Value(`{}`), nil, config.Mount{}.Hidden(), ""},
+		"a mount that hides nothing":     {run.ToolShell, "ro", strict.Value(`{}`), []string{}, []string{}, ""},
+		"a search where nobody decided":  {run.ToolSearchFiles, "ro", search("/workspace/a"), nil, config.Mount{}.Hidden(), "/workspace/a"},
+		"a search whose path is unclean": {run.ToolSearchFiles, "ro", search("/workspace/../x"), []string{"*.key"}, []string{"*.key"}, "/workspace/../x"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg, claims := testConfig(), testClaims()
+			cfg.Mounts[0].Hide = tc.hide
+			claims.Tool, claims.Audience = tc.tool, kindOf(tc.tool)
+			claims.Mounts = []capability.Mount{{Name: "workspace", Mode: tc.mode}}
+			raw := canonical(t, run.Task{
+				Call: claims.Call, Tool: tc.tool, Input: tc.input, TimeoutMS: claims.TimeoutMS, OutputCap: int(claims.OutputCap),
+				Roots: []run.Root{{Name: "workspace", Path: "/workspace", Mode: tc.mode}},
+			})
+			got, refusal := clip(cfg, claims, raw)
+			if refusal != nil {
+				t.Fatalf("clip = %+v", *refusal)
+			}
+			if diff := cmp.Diff(tc.want, got.Mounts[0].Hide); diff != "" || got.Shown != tc.shown {
+				t.Errorf("clip(%s %s): Shown = %q, want %q; Hide (-want +got):\n%s", tc.tool, tc.input, got.Shown, tc.shown, diff)
+			}
+		})
+	}
+	if len(config.Mount{}.Hidden()) == 0 {
+		t.Error("the zero Mount hides nothing")
+	}
 }
 
 func TestMountable(t *testing.T) {

@@ -46,7 +46,7 @@ type Options struct {
 	// PublicKey verifies tokens.
 	PublicKey ed25519.PublicKey
 	// Boot names this start, StateDir this installation: containers that an earlier start of the
-	// same installation left are removed.
+	// same installation left are removed. The runner keeps what covers hidden files there.
 	Boot     string
 	StateDir string
 	// DockerHost is the DOCKER_HOST of the environment, RuntimeDir its XDG_RUNTIME_DIR.
@@ -105,6 +105,7 @@ func newServer(o Options) (*server, error) {
 			Hosts:    hosts(o),
 			Instance: hex.EncodeToString(instance[:8]),
 			Boot:     o.Boot,
+			Dir:      filepath.Join(o.StateDir, "runner"),
 			Log:      o.Log,
 		}),
 	}, nil

@@ -54,6 +54,9 @@ type Mount struct {
 	Host      string `yaml:"host"`      // absolute, ~/… or relative to the folder of the configuration's home
 	Container string `yaml:"container"` // absolute path inside
 	Mode      string `yaml:"mode"`      // ro or rw: the most a call may get
+	// Hide are globs, relative to the folder, of what commands and searches that run unasked do not
+	// see. nil is the built-in list ([Mount.Hidden]); an empty list hides nothing.
+	Hide []string `yaml:"hide"`
 }
 
 // ActionTiers are the three lists of rules; they are searched strictest first.

@@ -64,7 +64,7 @@ func (c *Config) Settings() []Setting {
 				visit(k.each, fmt.Sprintf("%s[%d]", path, i), v.Index(i))
 			}
 		default:
-			all = append(all, Setting{Key: path, Meaning: k.meaning, Value: plain(v), From: c.from(path), Default: k.def, Allowed: k.allowed()})
+			all = append(all, Setting{Key: path, Meaning: k.meaning, Value: plain(v), From: c.from(path), Default: k.defaultFor(""), Allowed: k.allowed()})
 		}
 	}
 	top := table()

@@ -156,6 +156,7 @@ func (s *source) finishMounts(mounts []Mount, home string) {
 			}
 			m.Host = host
 		}
+		s.finishHide(m, at)
 		if m.Container == "" {
 			continue
 		}

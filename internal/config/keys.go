@@ -33,6 +33,7 @@ type key struct {
 	name     string
 	kind     kind
 	meaning  string
+	defs     []string // of a list of texts: the value when absent or left blank; an empty list is a value
 	def      string   // the value when absent, as written in YAML; {name} is the name in the named group around it
 	required bool     // no default makes sense
 	oneOf    []string // the only values; of a named group, the only names
@@ -115,6 +116,7 @@ func mountKeys() []key {
 		{name: "host", kind: text, required: true, meaning: "The folder on this computer: absolute, ~/… or relative to SecureClaw's home."},
 		{name: "container", kind: text, required: true, meaning: "Where tools see it: an absolute path that overlaps no other mount."},
 		{name: "mode", kind: text, def: "ro", oneOf: []string{"ro", "rw"}, meaning: "The most a call may get: read only, or read and write."},
+		{name: "hide", kind: list, defs: secretGlobs(), each: &key{kind: text, meaning: "A glob relative to the folder; letter case is ignored."}, meaning: "What a command or a search that runs unasked cannot open in this folder, whole folders included: globs relative to it. A command with access write, which you approve, sees everything, and so does read_file, which is judged by its path. When the key is absent the shipped list of secrets holds; [] hides nothing."},
 	}
 }
 
@@ -165,4 +167,9 @@ func (k *key) names() []string {
 }
 
 // defaultFor is the built-in value below the named group's entry called name.
-func (k *key) defaultFor(name string) string { return strings.ReplaceAll(k.def, "{name}", name) }
+func (k *key) defaultFor(name string) string {
+	if k.defs != nil {
+		return strings.Join(k.defs, ", ")
+	}
+	return strings.ReplaceAll(k.def, "{name}", name)
+}

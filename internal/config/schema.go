@@ -77,6 +77,9 @@ func schemaOf(k *key) map[string]any {
 	if allowed := k.allowed(); allowed != "" && (k.kind == duration || k.kind == size) {
 		s["description"] = k.meaning + " " + upperFirst(allowed) + "."
 	}
+	if k.defs != nil {
+		s["default"] = k.defs
+	}
 	if k.def != "" && k.def == k.defaultFor("") { // one that depends on a name is no constant
 		s["default"] = k.value(k.def)
 	}

@@ -107,7 +107,7 @@ func (s *source) checkMapping(node *yaml.Node, k *key, path, name string) string
 			continue
 		}
 		seen[label.Value] = label.Line
-		if isNull(value) && c.kind >= text && c.kind < patterns {
+		if isNull(value) && (c.kind >= text && c.kind < patterns || c.defs != nil) {
 			continue // "model:" with nothing behind it is as if absent; addDefaults sees to it
 		}
 		inside := name
@@ -143,6 +143,11 @@ func (s *source) addDefaults(node *yaml.Node, k *key, path, name string) {
 			s.walk(value, &c, join(path, c.name), name)
 		case c.def != "":
 			value = &yaml.Node{Kind: yaml.ScalarNode, Value: c.defaultFor(name)}
+		case c.defs != nil:
+			value = &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+			for _, text := range c.defs {
+				value.Content = append(value.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text})
+			}
 		default:
 			continue
 		}

@@ -140,20 +140,23 @@ func prune(v any) any {
 func mountDifferences(want *container.HostConfig, got []container.MountPoint) []string {
 	var asked, have []string
 	for _, m := range want.Mounts {
-		asked = append(asked, fmt.Sprintf("%s %s→%s writable=%v %s", m.Type, m.Source, m.Target, !m.ReadOnly, mount.PropagationRPrivate))
+		asked = append(asked, fmt.Sprintf("%s %q→%q writable=%v %s", m.Type, m.Source, m.Target, !m.ReadOnly, mount.PropagationRPrivate))
 	}
 	for _, m := range got {
 		if _, ours := want.Tmpfs[m.Destination]; ours && m.Type == mount.TypeTmpfs {
 			continue // some engines list HostConfig.Tmpfs, compared above, here too
 		}
-		have = append(have, fmt.Sprintf("%s %s→%s writable=%v %s", m.Type, m.Source, m.Destination, m.RW, m.Propagation))
+		have = append(have, fmt.Sprintf("%s %q→%q writable=%v %s", m.Type, m.Source, m.Destination, m.RW, m.Propagation))
 	}
 	slices.Sort(asked)
 	slices.Sort(have)
-	if !slices.Equal(asked, have) {
-		return []string{fmt.Sprintf("Mounts: asked %q, is %q", asked, have)}
+	if slices.Equal(asked, have) {
+		return nil
 	}
-	return nil
+	// Only what differs: a folder can have hundreds of covers.
+	missing := slices.DeleteFunc(slices.Clone(asked), func(m string) bool { return slices.Contains(have, m) })
+	extra := slices.DeleteFunc(have, func(m string) bool { return slices.Contains(asked, m) })
+	return []string{fmt.Sprintf("Mounts: of %d asked, missing %.300q, beside them %.300q", len(asked), missing, extra)}
 }
 
 func names(env []string) []string {

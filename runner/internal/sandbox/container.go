@@ -46,7 +46,15 @@ func (s *Sandbox) create(ctx context.Context, c *connection, t Task) (*box, *run
 	if refusal != nil {
 		return nil, refusal
 	}
-	p := place{imageID: image.id, entrypoint: image.entrypoint, instance: s.instance, boot: s.boot, deadline: time.Now().Add(t.Timeout)}
+	// Last of all: what appears in a folder from here on is not hidden from this call.
+	hidden, veil, refusal := s.hide(ctx, t)
+	if refusal != nil {
+		return nil, refusal
+	}
+	p := place{
+		imageID: image.id, entrypoint: image.entrypoint, instance: s.instance, boot: s.boot,
+		deadline: time.Now().Add(t.Timeout), hidden: hidden, veil: veil,
+	}
 	config, host := spec(t, p)
 
 	b := &box{engine: c, name: namePrefix + t.ID, imageID: image.id, memory: t.Memory}

@@ -35,6 +35,7 @@ const (
 	CodeMount     = "mount"     // the folder is missing or no folder
 	CodeLimit     = "limit"     // a limit is zero, which engines read as none
 	CodeFence     = "fence"     // the engine made something else than was asked
+	CodeHide      = "hide"      // what must be hidden cannot all be found or covered
 	CodeCancelled = "cancelled" // before the task was handed over
 )
 
@@ -53,7 +54,10 @@ type Options struct {
 	// instance that no living call owns are removed, and those of any other instance never.
 	Instance string
 	Boot     string
-	Log      *slog.Logger
+	// Dir is a private folder of the runner's, absolute, made when it is needed: from there come the
+	// covers of what a mount hides. Without it a call that has something to hide is refused.
+	Dir string
+	Log *slog.Logger
 }
 
 // Sandbox runs tasks. It is safe for many goroutines; [Sandbox.Close] ends it.
@@ -61,6 +65,8 @@ type Sandbox struct {
 	engine   engine
 	instance string
 	boot     string
+	dir      string
+	bounds   bounds
 	log      *slog.Logger
 
 	// dirty says that containers of ours may be left: at the start, and after the engine failed.
@@ -75,7 +81,7 @@ type Sandbox struct {
 
 // New returns a Sandbox. It does not reach for the engine yet.
 func New(o Options) *Sandbox {
-	s := &Sandbox{engine: engine{hosts: o.Hosts}, instance: o.Instance, boot: o.Boot, log: o.Log, live: make(map[string]struct{})}
+	s := &Sandbox{engine: engine{hosts: o.Hosts}, instance: o.Instance, boot: o.Boot, dir: o.Dir, bounds: usualBounds(), log: o.Log, live: make(map[string]struct{})}
 	s.dirty.Store(true)
 	return s
 }

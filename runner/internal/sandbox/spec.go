@@ -42,6 +42,9 @@ type Task struct {
 	Tmp      int64 // bytes of /tmp
 	FileSize int64 // most bytes of one written file
 	Mounts   []Mount
+	// Shown is an absolute path inside that the call names itself and that the policy judged: it is
+	// not covered, and nothing below it. Empty: none.
+	Shown string
 
 	Timeout   time.Duration // from the start of the container to its SIGKILL
 	VerifyKey string        // base64, see [VerifyKeyEnv]
@@ -53,6 +56,9 @@ type Mount struct {
 	Source   string // existing directory on the host, links resolved
 	Target   string // absolute path inside
 	Writable bool
+	// Hide are valid doublestar globs, relative to the folder: what they match when the container
+	// is made is covered in it. Not of a mount that is Writable.
+	Hide []string
 }
 
 // place is what a spec needs beyond its task.
@@ -62,6 +68,8 @@ type place struct {
 	instance   string
 	boot       string
 	deadline   time.Time
+	hidden     [][]hidden // for each mount of the task
+	veil       veil
 }
 
 // spec builds the engine's create request. It is a pure function, so that a test can hold every
@@ -144,21 +152,35 @@ func spec(t Task, p place) (*container.Config, *container.HostConfig) {
 	if t.Kind == "web" {
 		host.IpcMode = "private" // Chromium's processes share memory in /dev/shm
 	}
-	for _, m := range t.Mounts {
-		host.Mounts = append(host.Mounts, mount.Mount{
-			Type:     mount.TypeBind,
-			Source:   m.Source,
-			Target:   m.Target,
-			ReadOnly: !m.Writable,
-			BindOptions: &mount.BindOptions{
-				Propagation: mount.PropagationRPrivate,
-				// A recursive bind would bring file systems below the folder along, and
-				// before API 1.44 they stay writable in a read-only mount.
-				NonRecursive: true,
-			},
-		})
+	for i, m := range t.Mounts {
+		host.Mounts = append(host.Mounts, bind(m.Source, m.Target, m.Writable))
+		if m.Writable || i >= len(p.hidden) {
+			continue
+		}
+		for _, h := range p.hidden[i] {
+			source := p.veil.file
+			if h.dir {
+				source = p.veil.dir
+			}
+			host.Mounts = append(host.Mounts, bind(source, m.Target+"/"+h.rel, false))
+		}
 	}
 	return config, host
+}
+
+func bind(source, target string, writable bool) mount.Mount {
+	return mount.Mount{
+		Type:     mount.TypeBind,
+		Source:   source,
+		Target:   target,
+		ReadOnly: !writable,
+		BindOptions: &mount.BindOptions{
+			Propagation: mount.PropagationRPrivate,
+			// A recursive bind would bring file systems below the folder along, and
+			// before API 1.44 they stay writable in a read-only mount.
+			NonRecursive: true,
+		},
+	}
 }
 
 func limit(name string, n int64) *container.Ulimit {

@@ -1,0 +1,86 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/secureclaw/secureclaw/internal/run"
+)
+
+// veil is what is bound over hidden things: an empty file and an empty folder that nobody may open.
+// "Permission denied" is an honest answer; an empty file would be taken for the real one.
+type veil struct {
+	file string
+	dir  string
+}
+
+// makeVeil makes the two in the private folder dir, or checks those that are there.
+func makeVeil(dir string) (veil, error) {
+	if !filepath.IsAbs(dir) {
+		return veil{}, errors.New("the runner has no folder of its own")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return veil{}, err
+	}
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return veil{}, err
+	}
+	v := veil{file: filepath.Join(dir, "file"), dir: filepath.Join(dir, "folder")}
+	f, err := os.OpenFile(v.file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0)
+	if err == nil {
+		err = f.Close()
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return veil{}, err
+	}
+	if err := os.Mkdir(v.dir, 0); err != nil && !errors.Is(err, fs.ErrExist) {
+		return veil{}, err
+	}
+	for name, want := range map[string]fs.FileMode{v.file: 0, v.dir: fs.ModeDir} {
+		info, err := os.Lstat(name)
+		if err != nil {
+			return veil{}, err
+		}
+		if info.Mode() != want || want == 0 && info.Size() != 0 {
+			return veil{}, fmt.Errorf("%s is not as it was made (%v, %d bytes): remove it", name, info.Mode(), info.Size())
+		}
+	}
+	return v, nil
+}
+
+// hide finds what each mount of t hides, in the order of t.Mounts, and what to put over it. A mount
+// that the call may write to hides nothing: the user has agreed to that very call.
+func (s *Sandbox) hide(ctx context.Context, t Task) ([][]hidden, veil, *run.Refusal) {
+	search := scan{bounds: s.bounds, until: time.Now().Add(s.bounds.time)}
+	all := make([][]hidden, len(t.Mounts))
+	for i, m := range t.Mounts {
+		if m.Writable || len(m.Hide) == 0 {
+			continue
+		}
+		found, refusal := search.mount(ctx, m, t.Shown)
+		if refusal != nil {
+			return nil, veil{}, refusal
+		}
+		all[i] = found
+	}
+	if search.covers == 0 {
+		return all, veil{}, nil
+	}
+	v, err := makeVeil(s.dir)
+	if err != nil {
+		return nil, veil{}, &run.Refusal{
+			Code: CodeHide,
+			What: "There is nothing to cover secrets with, so nothing ran.",
+			Why:  fmt.Sprintf("%.300v.", err),
+			Fix:  "Look at SecureClaw's state folder: it must be its own, and writable.",
+		}
+	}
+	s.log.Debug("hidden", "call", t.Call, "covers", search.covers, "names", search.seen)
+	return all, v, nil
+}
