@@ -32,14 +32,15 @@ type conversation struct {
 	idle     bool         // the prompt is on the screen
 	naming   *wire.Card   // the next line is the reason for denying this one
 
-	unanswered int           // messages that have no reply yet
-	changed    chan struct{} // gets a token when a reply or a card came
+	unanswered map[string]bool // ids of messages that have no reply yet
+	stopping   string          // ref of the last /stop
+	changed    chan struct{}   // gets a token when a reply or a card came
 }
 
 func chatInteractive(ctx context.Context, conn *wire.Conn, session string, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c := &conversation{conn: conn, out: out, session: session, changed: make(chan struct{}, 1)}
+	c := &conversation{conn: conn, out: out, session: session, unanswered: map[string]bool{}, changed: make(chan struct{}, 1)}
 	status, err := fetchStatus(ctx, conn)
 	if err != nil {
 		return err
@@ -108,7 +109,7 @@ func chatInteractive(ctx context.Context, conn *wire.Conn, session string, in io
 func (c *conversation) drain(ctx context.Context, done <-chan error) error {
 	for {
 		c.mu.Lock()
-		over := c.unanswered == 0 || len(c.cards) > 0
+		over := len(c.unanswered) == 0 || len(c.cards) > 0
 		c.mu.Unlock()
 		if over {
 			return nil
@@ -154,7 +155,8 @@ func (c *conversation) line(line string) (quit bool, err error) {
 		c.promptLocked()
 		return false, nil
 	case "/stop":
-		return false, c.conn.Send(wire.Up{Stop: &wire.Stop{Ref: newRef(), Session: c.session}})
+		c.stopping = newRef()
+		return false, c.conn.Send(wire.Up{Stop: &wire.Stop{Ref: c.stopping, Session: c.session}})
 	case "/status":
 		return false, c.conn.Send(wire.Up{Query: &wire.Query{Ref: newRef(), What: wire.QueryStatus}})
 	default:
@@ -163,8 +165,9 @@ func (c *conversation) line(line string) (quit bool, err error) {
 			c.promptLocked()
 			return false, nil
 		}
-		c.unanswered++
-		return false, c.conn.Send(wire.Up{Message: &wire.Message{ID: newRef(), Session: c.session, Text: line}})
+		id := newRef()
+		c.unanswered[id] = true
+		return false, c.conn.Send(wire.Up{Message: &wire.Message{ID: id, Session: c.session, Text: line}})
 	}
 }
 

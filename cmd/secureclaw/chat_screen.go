@@ -43,8 +43,12 @@ func (c *conversation) down(d wire.Down) {
 		c.freshLine()
 		printStatus(c.out, d.Answer.Status)
 		c.promptLocked()
+	case d.Answer != nil && d.Answer.Ref == c.stopping:
+		c.freshLine()
+		fmt.Fprintln(c.out, "(stopped)")
+		c.promptLocked()
 	case d.Fault != nil:
-		c.unanswered = max(0, c.unanswered-1)
+		delete(c.unanswered, d.Fault.Ref)
 		c.freshLine()
 		fmt.Fprintf(c.out, "error: %s\n", visibleLine(d.Fault.What))
 		if d.Fault.Fix != "" {
@@ -87,7 +91,7 @@ func (c *conversation) reply(r *wire.Reply) {
 		c.freshLine()
 		fmt.Fprintln(c.out, visible(r.Text))
 	}
-	c.unanswered = max(0, c.unanswered-1)
+	delete(c.unanswered, r.Message)
 	if r.Run == c.run {
 		c.run = ""
 	}

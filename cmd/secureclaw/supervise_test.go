@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/secureclaw/secureclaw/internal/config"
+)
+
+// A role knows its own secrets and nobody else's, whatever the supervisor's own environment holds.
+func TestPlanDealsSecretsOut(t *testing.T) {
+	secrets := config.Secrets{TelegramBotToken: "the-bot-token", AnthropicAPIKey: "the-model-key", OpenAIAPIKey: "the-other-key", CapabilitySecret: "the-minting-key", OAuthKey: "the-vault-key"}
+	environ := []string{
+		"PATH=/bin", "HOME=/root", "ANTHROPIC_API_KEY=in-the-shell", "CAPABILITY_SECRET=in-the-shell", "TELEGRAM_BOT_TOKEN=in-the-shell", "GITHUB_TOKEN=in-the-shell",
+		"ANTHROPIC_BASE_URL=http://x", "DOCKER_HOST=unix:///x", "LD_PRELOAD=/evil.so", "GODEBUG=x", "SSH_AUTH_SOCK=/x", "HTTPS_PROXY=http://user:password@x",
+	}
+	want := map[string][]string{
+		"runner":  {"PATH", "HOME", "SECURECLAW_BOOT", "DOCKER_HOST", "CAPABILITY_PUBLIC_KEY"},
+		"gateway": {"PATH", "HOME", "SECURECLAW_BOOT", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "CAPABILITY_SECRET", "OAUTH_KEY"},
+	}
+	roles := plan("/self", "/home/x", "boot", secrets, "the-public-key", environ)
+	if len(roles) != len(want) {
+		t.Fatalf("%d roles, want %d", len(roles), len(want))
+	}
+	for _, r := range roles {
+		var names []string
+		for _, pair := range r.env {
+			name, value, _ := strings.Cut(pair, "=")
+			names = append(names, name)
+			if value == "in-the-shell" {
+				t.Errorf("%s got %s from the supervisor's own environment", r.name, name)
+			}
+		}
+		slices.Sort(names)
+		wanted := slices.Sorted(slices.Values(want[r.name]))
+		if !slices.Equal(names, wanted) {
+			t.Errorf("%s gets %v, want %v", r.name, names, wanted)
+		}
+		if got := strings.Join(r.argv, " "); got != "/self "+r.name+" --home /home/x" {
+			t.Errorf("%s is started as %q", r.name, got)
+		}
+	}
+}
+
+func sh(name, script string) role {
+	return role{name: name, argv: []string{"/bin/sh", "-c", script}, env: []string{"PATH=" + os.Getenv("PATH")}}
+}
+
+// supervise runs roles until stop is called, which returns how it ended.
+func supervise(t *testing.T, roles ...role) (stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	go func() { done <- newSupervisor(roles, log, time.Now).run(ctx) }()
+	t.Cleanup(cancel)
+	return func() error { cancel(); return <-done }
+}
+
+// await polls for what other processes write.
+func await(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(20 * time.Second); !is(); {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("still not so: %s", what)
+		}
+	}
+}
+
+func fileHas(path string, n int) func() bool {
+	return func() bool {
+		data, _ := os.ReadFile(path)
+		return strings.Count(string(data), "\n") >= n
+	}
+}
+
+func TestSupervisorRestartsWithBackoff(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "starts")
+	stop := supervise(t, sh("dies", "date +%s%N >>"+file+"; exit 1"))
+	await(t, "three starts", fileHas(file, 3))
+	if err := stop(); !errors.Is(err, context.Canceled) {
+		t.Errorf("run = %v, want canceled", err)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var at []time.Time
+	for line := range strings.Lines(string(data)) {
+		n, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = append(at, time.Unix(0, n))
+	}
+	if first, second := at[1].Sub(at[0]), at[2].Sub(at[1]); first < firstBackoff || second < 2*firstBackoff {
+		t.Errorf("waited %v and %v, want at least %v and %v", first, second, firstBackoff, 2*firstBackoff)
+	}
+}
+
+// The gateway goes before the runner, so that its last calls still have hands.
+func TestSupervisorStopsInOrder(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "order")
+	script := func(name, slow string) role {
+		return sh(name, fmt.Sprintf("trap 'sleep %s; echo %s stopped >>%s; exit 0' TERM; echo up >>%s; while :; do sleep 0.02; done", slow, name, file, file))
+	}
+	stop := supervise(t, script("runner", "0"), script("gateway", "0.2"))
+	await(t, "both are up", fileHas(file, 2))
+	_ = stop()
+	data, _ := os.ReadFile(file)
+	if got, want := string(data), "up\nup\ngateway stopped\nrunner stopped\n"; got != want {
+		t.Errorf("order = %q, want %q", got, want)
+	}
+}
+
+func TestSupervisorGivesUpOnAFatalExit(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "other")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	other := sh("runner", "trap 'echo stopped >>"+file+"; exit 0' TERM; while :; do sleep 0.02; done")
+	err := newSupervisor([]role{other, sh("gateway", "exit 3")}, slog.New(slog.DiscardHandler), time.Now).run(ctx)
+	f, ok := errors.AsType[*failure](err)
+	if !ok || f.code != exitConfig || !strings.Contains(f.what, "gateway") {
+		t.Errorf("run = %v, want a failure of the gateway with exit %d", err, exitConfig)
+	}
+}
+
+// A supervisor that is killed takes its children along: nothing runs that nobody watches.
+func TestKilledSupervisorLeavesNobody(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pid")
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{"SECURECLAW_UNDER_TEST=supervisor", "PID_FILE=" + file, "PATH=" + os.Getenv("PATH")}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the child runs", fileHas(file, 1))
+	data, _ := os.ReadFile(file)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Signal(syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	await(t, "the child is gone", func() bool {
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(stat), ") Z ") // a zombie waits for init alone
+	})
+}
