@@ -55,13 +55,34 @@ func (l *Listener) Close() error {
 }
 
 // Accept waits for the next connection. The handshake is not done yet: the caller runs
-// [Pending.Handshake] in the connection's own goroutine, so that a silent peer delays nobody.
+// [Pending.Handshake] in the connection's own goroutine, so that a silent peer delays nobody. While the
+// process or the system has no room for another connection it waits: peers stay in the queue of
+// the socket. An error means that the listener is of no more use.
 func (l *Listener) Accept() (*Pending, error) {
-	c, err := l.ln.AcceptUnix()
-	if err != nil {
-		return nil, err
+	for {
+		c, err := l.ln.AcceptUnix()
+		if err == nil {
+			return &Pending{conn: c, l: l}, nil
+		}
+		if !passing(err) {
+			return nil, err
+		}
+		time.Sleep(noRoomPause)
 	}
-	return &Pending{conn: c, l: l}, nil
+}
+
+// noRoomPause is how long to wait for room. Closing the listener during it is noticed right after.
+const noRoomPause = 20 * time.Millisecond
+
+// passing reports whether an accept may succeed later: too many open files, no memory, or a peer
+// that left before its turn (accept(2)).
+func passing(err error) bool {
+	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return false
 }
 
 // listen replaces a dead socket at path. The caller holds the lock of path.

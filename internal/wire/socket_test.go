@@ -9,7 +9,9 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -280,6 +282,47 @@ func TestCloseMakesRoomForTheNext(t *testing.T) {
 	}
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("the socket is still there after Close: %v", err)
+	}
+}
+
+// A process without a free descriptor keeps its listener, and accepts again when there is one.
+func TestAcceptWaitsForRoom(t *testing.T) {
+	path := socketPath(t)
+	l := listen(t, path)
+	var before syscall.Rlimit
+	must(t, syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before))
+	tight := before
+	tight.Cur = 64
+	must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &tight))
+	defer func() { must(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before)) }()
+	var hoard []*os.File
+	for {
+		f, err := os.Open(os.DevNull)
+		if err != nil {
+			break
+		}
+		hoard = append(hoard, f)
+	}
+	must(t, hoard[0].Close()) // room for the client's end alone
+	client, err := net.Dial("unix", path)
+	must(t, err)
+	defer client.Close()
+	_, err = io.WriteString(client, `{"wire":1,"role":"terminal","program":"x"}`+"\n")
+	must(t, err)
+	server := handshake(l)
+	// Whoever accepts meets the limit first: only then is there room.
+	select {
+	case got := <-server:
+		t.Fatalf("Accept without a free descriptor = %v, want it to wait", got.err)
+	case <-time.After(200 * time.Millisecond):
+	}
+	for _, f := range hoard[1:] {
+		must(t, f.Close())
+	}
+	if got := <-server; got.err != nil {
+		t.Errorf("Accept with room again = %v", got.err)
+	} else {
+		_ = got.conn.Close()
 	}
 }
 
