@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -27,6 +28,11 @@ const (
 	maxWaiting     = 64 // messages that wait in one session
 	maxConnections = 64
 )
+
+// channels are the roles that may speak for a user. A peer names its own role, and the name stands
+// in the model's system prompt, on cards and in the audit log: it is one of these or nothing.
+// "heartbeat" is not among them, for nobody outside may be the clock.
+func channels() []string { return []string{"terminal", "telegram"} }
 
 // Agent answers one message, or goes on after a restart.
 type Agent interface {
@@ -103,8 +109,11 @@ func (d *Desk) Running() int {
 	return len(d.lanes)
 }
 
-// Serve accepts channels until ctx ends, then stops every run and waits for it.
+// Serve accepts channels until ctx ends, then stops every run and waits for it. It returns an error
+// when it can accept no more.
 func (d *Desk) Serve(ctx context.Context, ln *wire.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	d.wg.Go(func() { d.resumeLoop(ctx) })
 	if err := d.recover(ctx); err != nil {
 		return fmt.Errorf("unfinished messages: %w", err)
@@ -114,8 +123,10 @@ func (d *Desk) Serve(ctx context.Context, ln *wire.Listener) error {
 	for {
 		pending, err := ln.Accept()
 		if err != nil {
+			stopped := ctx.Err() != nil || errors.Is(err, net.ErrClosed)
+			cancel() // whatever the reason is: nothing here ends by itself
 			d.wg.Wait()
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			if stopped {
 				return nil
 			}
 			return fmt.Errorf("accept: %w", err)
@@ -136,6 +147,12 @@ func (d *Desk) connection(ctx context.Context, pending *wire.Pending) {
 		return
 	}
 	defer d.exit()
+	if !slices.Contains(channels(), conn.Peer.Role) {
+		_ = conn.Send(wire.Down{Fault: &wire.Fault{
+			Code: "role", What: fmt.Sprintf("%.40q is no channel that this gateway knows", conn.Peer.Role), Fix: "both programs must come from one release",
+		}})
+		return
+	}
 	m := d.o.Board.join(conn.Peer.Role)
 	defer d.o.Board.leave(m)
 	stop := context.AfterFunc(ctx, func() { m.drop() })
