@@ -37,6 +37,7 @@ type call struct {
 	Tier       string          `json:"tier"`
 	Rule       string          `json:"rule"`
 	DurationMS float64         `json:"duration_ms"`
+	InBoxMS    float64         `json:"container_ms"`
 	Content    string          `json:"content"`
 }
 
