@@ -130,13 +130,23 @@ func printCard(w io.Writer, c wire.Card) {
 	row("State", state)
 }
 
+// printArgument shows a short value beside its name and a long one below it, where every line of
+// the screen begins with a mark that no argument can make: │ for a line of the value, ┆ for the
+// rest of one that is too long.
 func printArgument(w io.Writer, a argument) {
-	if !strings.Contains(a.value, "\n") {
-		fmt.Fprintf(w, "  %-10s %s\n", visibleLine(a.name), visibleLine(a.value))
+	name, lines := visibleLine(a.name), strings.Split(a.value, "\n")
+	if only := visibleLine(a.value); len(lines) == 1 && len(folded(name+"   "+only)) == 1 {
+		fmt.Fprintf(w, "  %-10s %s\n", name, only)
 		return
 	}
-	fmt.Fprintf(w, "  %-10s (%s, complete below)\n", visibleLine(a.name), plural(len(a.value), "byte"))
-	for line := range strings.SplitSeq(a.value, "\n") {
-		fmt.Fprintf(w, "  │ %s\n", visibleLine(line))
+	fmt.Fprintf(w, "  %-10s (%s, complete below)\n", name, plural(len(a.value), "byte"))
+	for _, line := range lines {
+		for i, piece := range folded(visibleLine(line)) {
+			mark := "│"
+			if i > 0 {
+				mark = "┆"
+			}
+			fmt.Fprintf(w, "  %s %s\n", mark, piece)
+		}
 	}
 }

@@ -84,7 +84,9 @@ func receive(ctx context.Context, conn *wire.Conn, f func(wire.Down) (done bool,
 
 // stepLine says in one line what a call did.
 func stepLine(s wire.Step) string {
-	return fmt.Sprintf("[%s] %s %s · %s · %.0f ms", s.Tool, shortInput(s), s.Status, s.Rule, s.DurationMS)
+	// The name is the model's own word when there is no such tool.
+	tool := []rune(visibleLine(s.Tool))
+	return fmt.Sprintf("[%s] %s %s · %s · %.0f ms", string(tool[:min(len(tool), 64)]), shortInput(s), visibleLine(s.Status), visibleLine(s.Rule), s.DurationMS)
 }
 
 func shortInput(s wire.Step) string {

@@ -5,8 +5,12 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
@@ -31,16 +35,28 @@ type conversation struct {
 	cards    []*wire.Card // that wait for an answer, oldest first
 	idle     bool         // the prompt is on the screen
 	naming   *wire.Card   // the next line is the reason for denying this one
+	asked    string       // id of the card whose question is on the screen
+	since    time.Time    // when it came there
+	hasty    time.Duration
 
 	unanswered map[string]bool // ids of messages that have no reply yet
 	stopping   string          // ref of the last /stop
 	changed    chan struct{}   // gets a token when a reply or a card came
 }
 
+// hasty is how soon after a question a yes is too soon for somebody who read it: the line was
+// typed for the question before, or as a message.
+const hasty = 500 * time.Millisecond
+
 func chatInteractive(ctx context.Context, conn *wire.Conn, session string, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	c := &conversation{conn: conn, out: out, session: session, unanswered: map[string]bool{}, changed: make(chan struct{}, 1)}
+	if f, ok := in.(*os.File); ok {
+		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil { // a terminal: somebody reads
+			c.hasty = hasty
+		}
+	}
 	status, err := fetchStatus(ctx, conn)
 	if err != nil {
 		return err
@@ -176,6 +192,11 @@ func (c *conversation) verdict(text string) (done bool, err error) {
 	card := c.cards[0]
 	switch strings.ToLower(text) {
 	case "y", "yes":
+		if time.Since(c.since) < c.hasty {
+			fmt.Fprintln(c.out, "(this question came up just now: read it, then answer)")
+			c.question(card)
+			return true, nil
+		}
 		return true, c.decide(card, true, "")
 	case "n", "no":
 		return true, c.decide(card, false, "")

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
@@ -100,6 +101,9 @@ func (c *conversation) reply(r *wire.Reply) {
 }
 
 func (c *conversation) question(card *wire.Card) {
+	if c.asked != card.ID {
+		c.asked, c.since = card.ID, time.Now()
+	}
 	c.freshLine()
 	fmt.Fprintf(c.out, "%s %s: run it once? [y]es / [n]o / [r]eason ", card.Code, card.Tool)
 	c.midLine = true
