@@ -124,7 +124,7 @@ func (s *supervisor) keep(ctx context.Context, r role) error {
 		if s.now().Sub(began) > steadyAfter {
 			backoff = firstBackoff
 		}
-		s.log.Warn("process ended, starting it again", "role", r.name, "err", err, "after", backoff)
+		s.log.Warn("process ended, starting it again", roleKey, r.name, "err", err, "after", backoff)
 		select {
 		case <-time.After(backoff):
 		case <-ctx.Done():
@@ -163,7 +163,7 @@ func (s *supervisor) forward(name string, r io.Reader) {
 	for {
 		line, err := lines.ReadString('\n')
 		if line = strings.TrimRight(line, "\n"); line != "" {
-			s.log.Info(visibleLine(line), "role", name)
+			s.log.Info(line, roleKey, name)
 		}
 		if err != nil {
 			_, _ = io.Copy(io.Discard, r)

@@ -155,14 +155,14 @@ func talkHint(g *globals, chat bool) string {
 // openLog is stderr, or a file when the terminal is used for talking.
 func openLog(dirs config.Dirs, chat bool, stderr io.Writer) (*slog.Logger, func(), error) {
 	if !chat {
-		return slog.New(slog.NewTextHandler(stderr, nil)), func() {}, nil
+		return slog.New(newLines(stderr)), func() {}, nil
 	}
 	path := filepath.Join(dirs.State, "secureclaw.log")
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, nil, fmt.Errorf("log: %w", err)
 	}
-	return slog.New(slog.NewTextHandler(file, nil)), func() { _ = file.Close() }, nil
+	return slog.New(newLines(file)), func() { _ = file.Close() }, nil
 }
 
 func ignoreCancel(err error) error {
