@@ -35,6 +35,7 @@ type Dispatch struct {
 	minter *capability.Minter
 	cfg    *config.Config
 
+	turns   turns
 	running atomic.Int64
 }
 
@@ -138,6 +139,12 @@ func (d *Dispatch) execute(ctx context.Context, call gate.Call, action claw.Acti
 		result.Status, result.Content = status, fmt.Sprintf(format, args...)
 		return result
 	}
+	give, ok := d.turns.take(ctx, call.Session)
+	if !ok {
+		return end(claw.Cancelled, "Stopped before it ran.")
+	}
+	defer give()
+	// Minted now: a token that had waited would be old when the runner sees it.
 	order, err := d.order(call, action)
 	if err != nil {
 		return end(claw.Refused, "Not run: %v.", err)
