@@ -291,3 +291,63 @@ func TestUnhideableRefuses(t *testing.T) {
 		})
 	}
 }
+
+// A command can wait for the user to save a secret. It sees it then, and nobody sees what it says.
+func TestSecretsThatAppearMeanwhile(t *testing.T) {
+	for name, happen := range map[string]func(t *testing.T, work string){
+		"made":     func(t *testing.T, work string) { put(t, filepath.Join(work, "sub", ".env.new"), canary) },
+		"replaced": func(t *testing.T, work string) { replace(t, filepath.Join(work, ".env")) },
+		"a folder replaced": func(t *testing.T, work string) {
+			if err := os.Rename(filepath.Join(work, "sub", ".ssh"), filepath.Join(work, "sub", ".ssh.old")); err != nil {
+				t.Fatal(err)
+			}
+			put(t, filepath.Join(work, "sub", ".ssh", "id_rsa"), canary)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, work := hideBed(t)
+			claims := workClaims()
+			claims.TimeoutMS, claims.Memory = 25_000, 256<<20
+			claims.Mounts = []capability.Mount{{Name: "workspace", Mode: "ro"}}
+			input, err := strict.CanonicalOf(run.Shell{
+				Command:          "until [ -e go ]; do sleep 0.05; done; cat .env sub/.env.new sub/.ssh/id_rsa",
+				WorkingDirectory: "/workspace", TimeoutSeconds: 20, Access: run.AccessRead,
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			done, _ := b.start(t, claims, string(input)) // the container lives
+			happen(t, work)
+			put(t, filepath.Join(work, "go"), "")
+			events := done()
+			if len(events) != 1 || events[0].Result == nil {
+				t.Fatalf("events = %+v, want a result", events)
+			}
+			if r := events[0].Result; r.Outcome != run.Broken || r.Output != nil || !strings.Contains(r.Detail, "withheld") {
+				t.Errorf("result = %+v, output %+v, want it withheld", r, r.Output)
+			}
+		})
+	}
+	b, work := hideBed(t)
+	claims := workClaims()
+	claims.TimeoutMS, claims.Memory = 25_000, 256<<20
+	claims.Mounts = []capability.Mount{{Name: "workspace", Mode: "ro"}}
+	done, _ := b.start(t, claims, `{"access":"read","command":"until [ -e go ]; do sleep 0.05; done; cat plain .env","timeout_seconds":20,"working_directory":"/workspace"}`)
+	put(t, filepath.Join(work, ".env"), canary) // in place: the cover holds
+	if err := os.Remove(filepath.Join(work, ".ENV.local")); err != nil {
+		t.Fatal(err)
+	}
+	put(t, filepath.Join(work, "go"), "")
+	if events := done(); len(events) != 1 || strings.Contains(output(t, events[0]), canary) || !strings.Contains(output(t, events[0]), "plain words") {
+		t.Errorf("written in place, and one removed: events = %+v, want the plain words alone", events)
+	}
+}
+
+// replace saves a file as careful editors do.
+func replace(t *testing.T, path string) {
+	t.Helper()
+	put(t, path+"~", canary)
+	if err := os.Rename(path+"~", path); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -12,11 +12,13 @@ import (
 // asks about. A test keeps the two and the shipped file equal.
 func secretGlobs() []string {
 	return []string{
-		"**/{.env*,*.env}{,/**}",
+		"**/{.env*,*.env}",
+		"**/{.env*,*.env}/**",
 		"**/{.ssh,.gnupg,.aws,.azure,.kube,.docker,.password-store,gcloud}{,/**}",
 		"**/{id_*,*_rsa,*_dsa,*_ecdsa,*_ed25519,authorized_keys}",
 		"**/*.{pem,key,p8,p12,pfx,jks,keystore,kdbx,ppk,asc,gpg,age}",
-		"**/*{token,secret,credential,password,passwd,apikey,api_key}*{,/**}",
+		"**/*{token,secret,credential,password,passwd,apikey,api_key}*",
+		"**/*{token,secret,credential,password,passwd,apikey,api_key}*/**",
 		"**/{.netrc,_netrc,.pgpass,.my.cnf,.npmrc,.pypirc,.git-credentials,.htpasswd,.vault*,kubeconfig*,*.tfstate*,*.tfvars}",
 	}
 }
@@ -34,6 +36,9 @@ func (m Mount) Hidden() []string {
 func (s *source) finishHide(m *Mount, at string) {
 	for i, pattern := range m.Hide {
 		key := fmt.Sprintf("%s.hide[%d]", at, i)
+		if slices.ContainsFunc(s.errors, func(p Problem) bool { return p.Key == key }) {
+			continue // no text, which is said already
+		}
 		if why := checkHide(pattern); why != "" {
 			s.fail(s.place(key), key, "%s: %s", key, why)
 			continue

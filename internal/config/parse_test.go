@@ -97,6 +97,42 @@ func parse(t *testing.T, text string) (*config.Config, []config.Warning) {
 	return cfg, warnings
 }
 
+// What read_file asks about, a command that runs unasked must not open: one list, in three places.
+func TestHiddenIsWhatAsks(t *testing.T) {
+	shipped, _, err := config.Parse("secureclaw.yaml", defaults.YAML, "/home/ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := shipped.ActionTiers.RequireApproval[0]
+	if rule.Tool != "*" || len(rule.When) != 1 {
+		t.Fatalf("requireApproval[0] = %s, want the rule for secrets", rule)
+	}
+	want := []string(rule.When["path"])
+	if diff := cmp.Diff(want, shipped.Mounts[0].Hide); diff != "" {
+		t.Errorf("mounts[0].hide of the shipped file (-rule +hide):\n%s", diff)
+	}
+	if diff := cmp.Diff(want, config.Mount{}.Hidden()); diff != "" {
+		t.Errorf("what the zero Mount hides (-rule +hidden):\n%s", diff)
+	}
+	for text, want := range map[string][]string{
+		"mounts: [{name: workspace, host: a, container: /a}]":                       want,
+		"mounts: [{name: workspace, host: a, container: /a, hide: }]":               want, // blank is absent
+		"mounts:\n  - name: workspace\n    host: a\n    container: /a\n    hide:\n": want,
+		"mounts: [{name: workspace, host: a, container: /a, hide: []}]":             {},
+		"mounts: [{name: workspace, host: a, container: /a, hide: [x, '**/y']}]":    {"x", "**/y"},
+		"mounts: [{name: workspace, host: a, container: /secrets, hide: []}]":       {},
+	} {
+		cfg, warnings := parse(t, text)
+		if diff := cmp.Diff(want, cfg.Mounts[0].Hidden()); diff != "" || len(warnings) > 0 {
+			t.Errorf("Parse(%q) hides (-want +got):\n%s\nwarnings %v", text, diff, warnings)
+		}
+		s, err := cfg.Explain("mounts[0].hide")
+		if err != nil || s.Default == "" || strings.Contains(text, "hide: [") == (s.From == config.BuiltIn) {
+			t.Errorf("Explain of %q = %+v, %v", text, s, err)
+		}
+	}
+}
+
 // What a file leaves out must never grant more than what it says.
 func TestAbsentListsGrantNothing(t *testing.T) {
 	cfg, _ := parse(t, "actionTiers:\n  autoApprove:\n    - {tool: stat}\n")
@@ -215,6 +251,9 @@ func TestSchemaAgreesWithTheParser(t *testing.T) {
 		"a bare duration":    {"llm: {timeout: 90}", false},
 		"a decimal unit":     {"executors: {shell: {memory: 1GB}}", false},
 		"a mode":             {"mounts: [{name: a, host: /srv/a, container: /a, mode: wr}]", false},
+		"what to hide":       {"mounts: [{name: workspace, host: /srv/a, container: /a, hide: ['**/x']}]", true},
+		"hiding nothing":     {"mounts: [{name: workspace, host: /srv/a, container: /a, hide: []}]", true},
+		"hiding one text":    {"mounts: [{name: workspace, host: /srv/a, container: /a, hide: x}]", false},
 		"a missing key":      {"mounts: [{name: a, host: /srv/a}]", false},
 		"an empty condition": {"actionTiers: {notify: [{tool: stat, when: {path: []}}]}", false},
 		"a remote engine":    {"docker: {host: \"tcp://127.0.0.1:1\"}", false},

@@ -29,6 +29,7 @@ type box struct {
 	imageID string
 	memory  int64
 	ended   bool // its stream ended by itself, so it exits by itself
+	hidden  [][]hidden
 
 	stream client.ContainerAttachResult
 	out    *demux
@@ -46,7 +47,7 @@ func (s *Sandbox) create(ctx context.Context, c *connection, t Task) (*box, *run
 	if refusal != nil {
 		return nil, refusal
 	}
-	// Last of all: what appears in a folder from here on is not hidden from this call.
+	// Last of all: what appears in a folder from here on is not covered, and costs the call its result.
 	hidden, veil, refusal := s.hide(ctx, t)
 	if refusal != nil {
 		return nil, refusal
@@ -57,7 +58,7 @@ func (s *Sandbox) create(ctx context.Context, c *connection, t Task) (*box, *run
 	}
 	config, host := spec(t, p)
 
-	b := &box{engine: c, name: namePrefix + t.ID, imageID: image.id, memory: t.Memory}
+	b := &box{engine: c, name: namePrefix + t.ID, imageID: image.id, memory: t.Memory, hidden: hidden}
 	s.own(b.name)
 	createCtx, cancel := context.WithTimeout(ctx, changeTimeout)
 	defer cancel()

@@ -131,6 +131,11 @@ func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) err
 	}
 	result := s.converse(ctx, b, t)
 	timing.Task = time.Since(begin).Microseconds()
+	if result.Outcome == run.Finished {
+		if why := s.exposed(ctx, t, b.hidden); why != "" {
+			result = run.Result{Outcome: run.Broken, Detail: why}
+		}
+	}
 	result.Timing = timing
 	return result, nil
 }

@@ -35,16 +35,17 @@ const maxTarget = 3800
 // batch is how many names are read at once; time is looked at between two.
 const batch = 512
 
-// hidden is one thing to cover, by its path below its mount.
+// hidden is one thing to cover, by its path below its mount and by what lies there.
 type hidden struct {
-	rel string
-	dir bool
+	rel      string
+	dir      bool
+	dev, ino uint64
 }
 
 // scan looks for what the mounts of one call hide. It goes by what lies on the disk now: nothing is
 // remembered from one call to the next, so a file made in between is found.
 //
-// It follows no link and covers none. A link's name opens nothing: what it leads to is judged by its
+// The order is the disk's. It follows no link and covers none. A link's name opens nothing: what it leads to is judged by its
 // own name, as the file tools do, and a cover over it hides it from the link as well.
 //
 // What it cannot look into is covered: a folder that the runner may not read, one beyond the levels,
@@ -138,11 +139,11 @@ func (s *scan) entry(ctx context.Context, parent int, e fs.DirEntry, rel string,
 	hides := opened || s.globs.match(rel, e.Name())
 	switch {
 	case hides && !onTheWay:
-		return s.cover(rel, e.IsDir())
+		return s.cover(parent, e, rel)
 	case !e.IsDir():
 		return nil
 	case level == s.bounds.levels:
-		return s.cover(rel, true)
+		return s.cover(parent, e, rel)
 	}
 	fd, err := openFolder(parent, e.Name())
 	var st unix.Statx_t
@@ -155,12 +156,12 @@ func (s *scan) entry(ctx context.Context, parent int, e fs.DirEntry, rel string,
 	case errors.Is(err, unix.ENOENT), errors.Is(err, unix.ENOTDIR), errors.Is(err, unix.ELOOP):
 		return nil // gone, or no folder any more, in this very moment
 	case errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
-		return s.cover(rel, true)
+		return s.cover(parent, e, rel)
 	case err != nil:
 		return s.blind(rel, err)
 	case otherMount(&s.root, &st):
 		_ = unix.Close(fd)
-		return s.cover(rel, true)
+		return s.cover(parent, e, rel)
 	}
 	return s.folder(ctx, fd, rel, level+1, hides)
 }
@@ -180,7 +181,13 @@ func (s *scan) spend(ctx context.Context, n int) *run.Refusal {
 }
 
 // cover notes one thing to hide, or says why it cannot be hidden.
-func (s *scan) cover(rel string, dir bool) *run.Refusal {
+func (s *scan) cover(parent int, e fs.DirEntry, rel string) *run.Refusal {
+	var st unix.Stat_t
+	if err := unix.Fstatat(parent, e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); errors.Is(err, unix.ENOENT) {
+		return nil
+	} else if err != nil {
+		return s.blind(rel, err)
+	}
 	if !utf8.ValidString(rel) || len(s.target)+1+len(rel) > maxTarget {
 		why := "its name is not UTF-8, and engines are told names in UTF-8"
 		if utf8.ValidString(rel) {
@@ -193,7 +200,7 @@ func (s *scan) cover(rel string, dir bool) *run.Refusal {
 			Fix:  "Give it another name, move it out of the folder, or change the mount's hide in secureclaw.yaml.",
 		}
 	}
-	s.found = append(s.found, hidden{rel, dir})
+	s.found = append(s.found, hidden{rel, st.Mode&unix.S_IFMT == unix.S_IFDIR, uint64(st.Dev), st.Ino})
 	if s.covers++; s.covers > s.bounds.covers {
 		where, n := s.densest()
 		return &run.Refusal{

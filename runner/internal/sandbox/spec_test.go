@@ -32,6 +32,8 @@ func examplePlace() place {
 	return place{
 		imageID: "sha256:" + strings.Repeat("ab", 32), entrypoint: []string{"/usr/local/bin/executor-shell"},
 		instance: "0123456789abcdef", boot: "boot-1", deadline: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
+		hidden: [][]hidden{1: {{rel: ".env"}, {rel: "a:b\nc/.ssh", dir: true}}},
+		veil:   veil{file: "/state/runner/file", dir: "/state/runner/folder"},
 	}
 }
 
@@ -88,16 +90,42 @@ func TestSpecKeepsToItsTask(t *testing.T) {
 			})).Draw(t, "mounts"),
 		}
 		p := examplePlace()
+		p.hidden = rapid.SliceOf(rapid.SliceOf(rapid.Custom(func(t *rapid.T) hidden {
+			return hidden{rel: path.Draw(t, "rel")[1:], dir: rapid.Bool().Draw(t, "dir")}
+		}))).Draw(t, "hidden")
 		config, host := spec(task, p)
 
-		if len(host.Mounts) != len(task.Mounts) {
-			t.Fatalf("%d mounts, granted were %d", len(host.Mounts), len(task.Mounts))
-		}
-		for i, m := range host.Mounts {
-			granted := task.Mounts[i]
+		// Every mount is a granted one, or a cover inside a granted one that is read-only; and
+		// behind each of those stand all of its covers.
+		rest := host.Mounts
+		for i, granted := range task.Mounts {
+			if len(rest) == 0 {
+				t.Fatalf("no mount for %+v", granted)
+			}
+			m := rest[0]
+			rest = rest[1:]
 			if m.Type != mount.TypeBind || m.Source != granted.Source || m.Target != granted.Target || m.ReadOnly == granted.Writable {
 				t.Errorf("mount %+v, granted was %+v", m, granted)
 			}
+			if granted.Writable || i >= len(p.hidden) {
+				continue
+			}
+			for _, h := range p.hidden[i] {
+				if len(rest) == 0 {
+					t.Fatalf("no cover for %+v", h)
+				}
+				m := rest[0]
+				rest = rest[1:]
+				want := map[bool]string{false: p.veil.file, true: p.veil.dir}[h.dir]
+				if m.Type != mount.TypeBind || m.Source != want || m.Target != granted.Target+"/"+h.rel || !m.ReadOnly {
+					t.Errorf("cover %+v, hidden was %+v in %+v", m, h, granted)
+				}
+			}
+		}
+		if len(rest) > 0 {
+			t.Errorf("mounts that nobody granted: %+v", rest)
+		}
+		for _, m := range host.Mounts {
 			if o := m.BindOptions; o == nil || o.Propagation != mount.PropagationRPrivate || !o.NonRecursive || o.CreateMountpoint {
 				t.Errorf("bind options %+v", m.BindOptions)
 			}
@@ -193,9 +221,16 @@ func TestDifferences(t *testing.T) {
 		"device": func(r *container.InspectResponse) {
 			r.HostConfig.Devices = []container.DeviceMapping{{PathOnHost: "/dev/kvm"}}
 		},
-		"writable mount":    func(r *container.InspectResponse) { r.HostConfig.Mounts[1].ReadOnly = false },
-		"recursive mount":   func(r *container.InspectResponse) { r.HostConfig.Mounts[0].BindOptions.NonRecursive = false },
-		"mounted writable":  func(r *container.InspectResponse) { r.Mounts[1].RW = true },
+		"writable mount":   func(r *container.InspectResponse) { r.HostConfig.Mounts[1].ReadOnly = false },
+		"recursive mount":  func(r *container.InspectResponse) { r.HostConfig.Mounts[0].BindOptions.NonRecursive = false },
+		"mounted writable": func(r *container.InspectResponse) { r.Mounts[1].RW = true },
+		"cover lost":       func(r *container.InspectResponse) { r.Mounts = r.Mounts[:len(r.Mounts)-1] },
+		"cover not asked": func(r *container.InspectResponse) {
+			r.HostConfig.Mounts = r.HostConfig.Mounts[:len(r.HostConfig.Mounts)-1]
+		},
+		"cover elsewhere":   func(r *container.InspectResponse) { r.Mounts[2].Destination = "/notes/.ENV" },
+		"cover is another":  func(r *container.InspectResponse) { r.Mounts[2].Source = "/home/ada/notes/.env" },
+		"cover is writable": func(r *container.InspectResponse) { r.Mounts[2].RW = true },
 		"mounted elsewhere": func(r *container.InspectResponse) { r.Mounts[1].Source = "/" },
 		"volume of the image": func(r *container.InspectResponse) {
 			r.Mounts = append(r.Mounts, container.MountPoint{Type: mount.TypeVolume, Destination: "/data", RW: true})

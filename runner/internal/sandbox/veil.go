@@ -84,3 +84,26 @@ func (s *Sandbox) hide(ctx context.Context, t Task) ([][]hidden, veil, *run.Refu
 	s.log.Debug("hidden", "call", t.Call, "covers", search.covers, "names", search.seen)
 	return all, v, nil
 }
+
+// exposed looks again when the call is over, and says why its result must not be passed on: a secret
+// that was made meanwhile was never covered, and a cover falls when its file is replaced on the host,
+// as editors do that save by renaming. A command may wait for that, but it has no other way out than
+// its result.
+func (s *Sandbox) exposed(ctx context.Context, t Task, before [][]hidden) string {
+	after, _, refusal := s.hide(context.WithoutCancel(ctx), t)
+	if refusal != nil {
+		return "It ended, but its result is withheld, for it may hold a secret. " + refusal.What + " " + refusal.Why
+	}
+	for i, m := range t.Mounts {
+		known := make(map[hidden]bool, len(before[i]))
+		for _, h := range before[i] {
+			known[h] = true
+		}
+		for _, h := range after[i] {
+			if !known[h] {
+				return fmt.Sprintf("It ended, but its result is withheld: %.200q looks like a secret and was made or replaced meanwhile, so the call may have read it. Try again.", m.Target+"/"+h.rel)
+			}
+		}
+	}
+	return ""
+}
