@@ -25,7 +25,7 @@ import (
 //	an object                     holds
 //	an array                      holds if any element does
 //	a path that is not clean      holds
-//	letter case                   is ignored: on some disks .ENV and .env are one file
+//	letter case and the like      is ignored: on some disks .ENV and .env are one file (see fold)
 
 // domainKey is the condition on the domains of a call, not on an argument.
 const domainKey = "domain"
@@ -33,8 +33,9 @@ const domainKey = "domain"
 // condition is one entry of a rule's when: one of the patterns must match.
 type condition struct {
 	arg      string
-	patterns []string
-	path     bool // the value is a path of the container
+	patterns []string // as written
+	globs    []string // the same without braces; for domains, in lower case
+	path     bool     // the value is a path of the container
 }
 
 // pathArgs are arguments that hold a path whatever the pattern looks like.
@@ -64,10 +65,16 @@ func compileCondition(tier claw.Tier, arg string, patterns []string) (condition,
 		if err := c.checkPattern(tier, p); err != nil {
 			return c, err
 		}
-		if arg == domainKey {
-			p = normalDomain(p)
-		}
 		c.patterns = append(c.patterns, p)
+		if arg == domainKey {
+			c.globs = append(c.globs, normalDomain(p))
+			continue
+		}
+		all := alternatives(p)
+		if all == nil {
+			return c, fmt.Errorf("%q stands for more than %d globs; write fewer braces", p, maxAlternatives)
+		}
+		c.globs = append(c.globs, all...)
 	}
 	return c, nil
 }
@@ -148,7 +155,7 @@ func (c condition) valueHolds(tier claw.Tier, v any) bool {
 	if !ok {
 		return c.scalarHolds(tier, v)
 	}
-	for _, p := range c.patterns {
+	for _, p := range c.globs {
 		if tier == claw.Ask && c.mayMatch(p, text) || tier != claw.Ask && c.surelyMatches(p, text) {
 			return true
 		}
@@ -177,7 +184,12 @@ func (c condition) mayMatch(pattern, text string) bool {
 	if doublestar.MatchUnvalidated(pattern, text) {
 		return true
 	}
-	pattern, text = strings.ToLower(pattern), strings.ToLower(text)
+	pattern = strings.ToLower(pattern)
+	return matchesLoosely(pattern, strings.ToLower(text)) || matchesLoosely(pattern, fold(text))
+}
+
+// matchesLoosely takes the text as written, as a path that is not clean, and as a plain text.
+func matchesLoosely(pattern, text string) bool {
 	if doublestar.MatchUnvalidated(pattern, text) {
 		return true
 	}
@@ -195,7 +207,7 @@ func cleanPath(p string) bool {
 // scalarHolds compares numbers and booleans by value.
 func (c condition) scalarHolds(tier claw.Tier, v any) bool {
 	if b, ok := v.(bool); ok {
-		for _, p := range c.patterns {
+		for _, p := range c.globs {
 			if p == strconv.FormatBool(b) {
 				return true
 			}
@@ -206,7 +218,7 @@ func (c condition) scalarHolds(tier claw.Tier, v any) bool {
 	if !ok {
 		return tier == claw.Ask
 	}
-	for _, p := range c.patterns {
+	for _, p := range c.globs {
 		if want, err := strconv.ParseFloat(p, 64); err == nil && want == number {
 			return true
 		}
@@ -245,7 +257,7 @@ func (c condition) domainHolds(tier claw.Tier, domain string) bool {
 	if !isDomain(strings.TrimPrefix(domain, "*.")) {
 		return tier == claw.Ask
 	}
-	for _, p := range c.patterns {
+	for _, p := range c.globs {
 		if covers(p, domain) || tier == claw.Ask && overlaps(p, domain) {
 			return true
 		}
