@@ -168,9 +168,6 @@ func (s *source) finishMounts(mounts []Mount, home string) {
 			if within(m.Container, other.Container) || within(other.Container, m.Container) {
 				s.fail(s.place(at+".container"), at+".container", "%s.container: %s overlaps %s of mounts[%d]; a path must belong to one mount", at, m.Container, other.Container, j)
 			}
-			if m.Host != "" && other.Host != "" && (within(m.Host, other.Host) || within(other.Host, m.Host)) && m.Mode != other.Mode {
-				s.warn(s.place(at+".host"), at+".host", "%s.host: overlaps mounts[%d], which has another mode: the same files are writable through one of them", at, j)
-			}
 		}
 	}
 }

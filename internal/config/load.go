@@ -42,6 +42,7 @@ func Load(path string, opts LoadOptions) (*Config, []Warning, error) {
 	s.overrideBaseURL(cfg, env)
 	for i, m := range cfg.Mounts {
 		s.checkOnDisk(m, fmt.Sprintf("mounts[%d].host", i), opts.Dirs)
+		s.checkApart(cfg.Mounts[:i], m, fmt.Sprintf("mounts[%d].host", i))
 	}
 	if err := s.sorted(); err != nil {
 		return nil, warnings, err
@@ -94,6 +95,29 @@ func (s *source) overrideBaseURL(cfg *Config, env func(string) string) {
 	}
 	cfg.LLM.BaseURL = value
 	s.places["llm.baseURL"] = at
+}
+
+// checkApart refuses a folder inside of one that tools may write: they could put a link in its place,
+// and the next call would get whatever folder of this computer it leads to.
+func (s *source) checkApart(others []Mount, m Mount, key string) {
+	for i, other := range others {
+		if (m.Mode == "rw" || other.Mode == "rw") && meet(m.Host, other.Host) {
+			s.fail(s.place(key), key, "%s: %s and mounts[%d].host lie in one another, and one is writable: a tool could put a link in place of the other. "+
+				"fix: share folders that lie apart", key, m.Host, i)
+		}
+	}
+}
+
+// meet reports whether one folder is the other or lies in it, as written or where links lead.
+func meet(a, b string) bool {
+	for _, a := range []string{a, realPath(a)} {
+		for _, b := range []string{b, realPath(b)} {
+			if within(a, b) || within(b, a) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // checkOnDisk compares a mount with this computer: links are followed, for Docker follows them too.
