@@ -3,7 +3,8 @@
 // It promises that nothing runs without a token of the gateway's, verified before the engine is
 // asked for anything, used once, for exactly the task it was signed for; and that a container gets
 // what token and configuration both allow, never more. It reads the configuration itself: mounts
-// travel by name, images and ceilings do not travel at all.
+// travel by name, images and ceilings do not travel at all. What a mount hides is covered in every
+// call that reads what it comes across.
 //
 // Everything else is refused, with what, why and how to fix it, and then no container was made. The
 // runner holds no key that mints, no model key and no account. Its entry point is [Run]; the

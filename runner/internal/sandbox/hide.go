@@ -6,8 +6,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// maxAlternatives bounds what the braces of one pattern are written out to; a pattern with more is
-// matched as it stands, which is slower and says the same.
+// maxAlternatives bounds what the braces of one pattern are written out to.
 const maxAlternatives = 1024
 
 // globs is a list of doublestar patterns, relative to a folder and without regard to letter case.
@@ -24,14 +23,23 @@ type globs struct {
 	paths    []string // globs of the whole path
 }
 
-func compile(patterns []string) *globs {
-	g := &globs{exact: make(map[string]bool)}
+// compile sorts valid patterns by their form. ok is false when one stands for too many.
+func compile(patterns []string) (g *globs, ok bool) {
+	g = &globs{exact: make(map[string]bool)}
 	for _, p := range patterns {
-		for _, p := range alternatives(p) {
+		written := alternatives(p)
+		if written == nil {
+			return nil, false
+		}
+		for _, p := range written {
 			g.add(p)
 		}
+		if strings.ContainsAny(p, `[\`) {
+			// doublestar may part such braces elsewhere; then what either matches is hidden.
+			g.paths = append(g.paths, p)
+		}
 	}
-	return g
+	return g, true
 }
 
 func (g *globs) add(pattern string) {
@@ -103,45 +111,54 @@ func either(pattern, text, folded string) bool {
 	return doublestar.MatchUnvalidated(pattern, text) || doublestar.MatchUnvalidated(strings.ToLower(pattern), folded)
 }
 
-// alternatives writes out the braces of a valid pattern. A pattern with a class or an escape is
-// left alone, for there a brace can be a letter.
+// alternatives writes out the braces of a valid pattern; nil says that there would be too many. In a
+// class, and behind a backslash, a brace is a letter.
+//
+// They are not left to doublestar, which does not find "a" by "a*{,b}", a name that ends at a star
+// before a brace: "**/*token*{,/**}" would show api_token.
 func alternatives(pattern string) []string {
-	if strings.ContainsAny(pattern, `[\`) {
-		return []string{pattern}
-	}
-	done, todo := []string{}, []string{pattern}
-	for len(todo) > 0 {
+	var done []string
+	for todo := []string{pattern}; len(todo) > 0; {
 		if len(done)+len(todo) > maxAlternatives {
-			return []string{pattern}
+			return nil
 		}
 		p := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
-		open := strings.IndexByte(p, '{')
-		if open < 0 {
+		open, end, choices := firstBrace(p)
+		if end < 0 {
 			done = append(done, p)
 			continue
-		}
-		depth, from := 0, open+1
-		var choices []string
-		end := -1
-		for i := open; i < len(p) && end < 0; i++ {
-			switch {
-			case p[i] == '{':
-				depth++
-			case p[i] == ',' && depth == 1:
-				choices, from = append(choices, p[from:i]), i+1
-			case p[i] == '}':
-				if depth--; depth == 0 {
-					choices, end = append(choices, p[from:i]), i
-				}
-			}
-		}
-		if end < 0 {
-			return []string{pattern}
 		}
 		for _, c := range choices {
 			todo = append(todo, p[:open]+c+p[end+1:])
 		}
 	}
 	return done
+}
+
+// firstBrace finds the first brace of p, where it ends, and what it lets choose from; end is -1 when
+// there is none.
+func firstBrace(p string) (open, end int, choices []string) {
+	depth, from, class := 0, 0, false
+	for i := 0; i < len(p); i++ {
+		switch c := p[i]; {
+		case c == '\\':
+			i++
+		case class:
+			class = c != ']'
+		case c == '[':
+			class = true
+		case c == '{':
+			if depth++; depth == 1 {
+				open, from = i, i+1
+			}
+		case c == ',' && depth == 1:
+			choices, from = append(choices, p[from:i]), i+1
+		case c == '}' && depth > 0:
+			if depth--; depth == 0 {
+				return open, i, append(choices, p[from:i])
+			}
+		}
+	}
+	return 0, -1, nil
 }

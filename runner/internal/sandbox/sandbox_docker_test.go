@@ -110,7 +110,7 @@ func newBed(tb testing.TB) *bed { return newBedAt(tb, engineHost(), "test-"+toke
 func newBedAt(tb testing.TB, host, instance string) *bed {
 	tb.Helper()
 	b := &bed{
-		Sandbox: New(Options{Hosts: []string{host}, Instance: instance, Boot: token(), Log: slog.New(slog.NewTextHandler(tb.Output(), nil))}),
+		Sandbox: New(Options{Hosts: []string{host}, Instance: instance, Boot: token(), Dir: filepath.Join(tb.TempDir(), "runner"), Log: slog.New(slog.NewTextHandler(tb.Output(), nil))}),
 		image:   testImage(tb),
 		c:       rawClient(tb),
 	}

@@ -20,7 +20,7 @@ import (
 // bounds are what one call may spend on finding what to hide.
 type bounds struct {
 	entries int           // names looked at, in all mounts
-	covers  int           // each is a mount of the container's, at some 0.4 ms of its start
+	covers  int           // each is a mount of the container's, at some 0.3 ms of its start
 	levels  int           // of folders in folders; each holds a descriptor open
 	time    time.Duration // in all mounts
 }
@@ -45,7 +45,7 @@ type hidden struct {
 // scan looks for what the mounts of one call hide. It goes by what lies on the disk now: nothing is
 // remembered from one call to the next, so a file made in between is found.
 //
-// The order is the disk's. It follows no link and covers none. A link's name opens nothing: what it leads to is judged by its
+// It follows no link and covers none. A link's name opens nothing: what it leads to is judged by its
 // own name, as the file tools do, and a cover over it hides it from the link as well.
 //
 // What it cannot look into is covered: a folder that the runner may not read, one beyond the levels,
@@ -68,7 +68,16 @@ type scan struct {
 // mount returns what m hides. shown is a path inside the container that the call names itself: the
 // policy has judged it, so it stays visible with all that is below it.
 func (s *scan) mount(ctx context.Context, m Mount, shown string) ([]hidden, *run.Refusal) {
-	s.source, s.target, s.globs, s.found = m.Source, m.Target, compile(m.Hide), nil
+	globs, ok := compile(m.Hide)
+	if !ok {
+		return nil, &run.Refusal{
+			Code: CodeHide,
+			What: "A pattern of a mount's hide cannot be used, so nothing ran.",
+			Why:  fmt.Sprintf("In the mount %s the braces of one stand for more than %d names.", m.Target, maxAlternatives),
+			Fix:  "Write fewer braces in it, or several patterns, in secureclaw.yaml.",
+		}
+	}
+	s.source, s.target, s.globs, s.found = m.Source, m.Target, globs, nil
 	s.shown = s.ownPath(shown)
 	fd, err := unix.Open(m.Source, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == nil {

@@ -120,6 +120,9 @@ func TestScanBounds(t *testing.T) {
 			}
 		})
 	}
+	if _, refusal := look(t, usualBounds(), Mount{Source: top, Target: "/w", Hide: []string{strings.Repeat("{a,b}", 12)}}, ""); refusal == nil || refusal.Code != CodeHide {
+		t.Errorf("scan by a pattern of 4096 = %+v, want %s", refusal, CodeHide)
+	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	s := scan{bounds: usualBounds(), until: time.Now().Add(time.Hour)}
