@@ -1,6 +1,12 @@
 package agent
 
-import "github.com/secureclaw/secureclaw/gateway/internal/claw"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+)
 
 // maxTurns is how many stored turns are looked at for one question.
 const maxTurns = 400
@@ -25,15 +31,47 @@ func window(turns []claw.Turn) []claw.Turn {
 		}
 	}
 	if start == len(turns) {
-		// One message with more tool output than fits: keep it whole rather than send nothing.
 		for i := len(turns) - 1; i >= 0; i-- {
 			if turns[i].Role == claw.User && len(turns[i].Results) == 0 {
-				return turns[i:]
+				return shortened(turns[i:])
 			}
 		}
 		return nil
 	}
-	return turns[start:]
+	return shortened(turns[start:])
+}
+
+// leastShown is how much of a tool's output stays when one message has more than fits.
+const leastShown = 2 << 10
+
+// shortened is for one message with more tool output than fits: the longest outputs lose their
+// middle, or the provider would refuse the question and the message had no answer at all.
+func shortened(turns []claw.Turn) []claw.Turn {
+	size := 0
+	for _, t := range turns {
+		size += weigh(t)
+	}
+	for most := 64 << 10; size > maxWindowBytes && most >= leastShown; most /= 2 {
+		size = 0
+		turns = slices.Clone(turns)
+		for i := range turns {
+			turns[i].Results = slices.Clone(turns[i].Results)
+			for j := range turns[i].Results {
+				turns[i].Results[j].Content = middleOut(turns[i].Results[j].Content, most)
+			}
+			size += weigh(turns[i])
+		}
+	}
+	return turns
+}
+
+// middleOut keeps head and tail of a text, some most bytes in all, and says what is missing.
+func middleOut(text string, most int) string {
+	if len(text) <= most+100 {
+		return text
+	}
+	head, tail := strings.ToValidUTF8(text[:most/2], ""), strings.ToValidUTF8(text[len(text)-most/2:], "")
+	return fmt.Sprintf("%s\n[… %d bytes of this output are left out; ask for less at once …]\n%s", head, len(text)-len(head)-len(tail), tail)
 }
 
 func weigh(t claw.Turn) int {
