@@ -60,7 +60,9 @@ func (s *Sandbox) create(ctx context.Context, c *connection, t Task) (*box, *run
 
 	b := &box{engine: c, name: namePrefix + t.ID, imageID: image.id, memory: t.Memory, hidden: hidden}
 	s.own(b.name)
-	createCtx, cancel := context.WithTimeout(ctx, changeTimeout)
+	// Not the caller's ctx: an engine whose client hangs up in the middle makes the container all the
+	// same, and tells nobody its id.
+	createCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 	defer cancel()
 	created, err := c.ContainerCreate(createCtx, client.ContainerCreateOptions{Config: config, HostConfig: host, Name: b.name})
 	if err != nil {
@@ -159,8 +161,10 @@ func folder(path string) (string, error) {
 	return resolved, nil
 }
 
+// start starts it, whole: a start that is broken off half-way leaves a container that resists its
+// removal. Who cancelled meanwhile is asked before the task is handed over.
 func (b *box) start(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, changeTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 	defer cancel()
 	_, err := b.engine.ContainerStart(ctx, b.id, client.ContainerStartOptions{})
 	return err

@@ -86,10 +86,15 @@ func New(o Options) *Sandbox {
 	return s
 }
 
-// Close waits for the removal of every container, which is bounded, and lets go of the engine.
-// No call may be running or follow.
+// Close waits for the removal of every container, looks once more for any that is left, which is
+// both bounded, and lets go of the engine. No call may be running or follow.
 func (s *Sandbox) Close() {
 	s.cleanups.Wait()
+	if s.dirty.Load() {
+		ctx, cancel := context.WithTimeout(context.Background(), changeTimeout)
+		defer cancel()
+		s.Sweep(ctx)
+	}
 	s.engine.close()
 }
 

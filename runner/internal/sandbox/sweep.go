@@ -73,14 +73,29 @@ func (b *box) exited(ctx context.Context) {
 	}
 }
 
-// forceRemove kills and removes. What is gone already is as wanted.
+// forceRemove kills and removes. What is gone already is as wanted; what the engine is busy with is
+// looked at again, for "busy" can mean a removal as well as a start.
 func forceRemove(ctx context.Context, c *connection, id string) error {
-	_, err := c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
-	if err == nil || cerrdefs.IsNotFound(err) || cerrdefs.IsConflict(err) { // conflict: its removal is in progress
-		return nil
+	for {
+		_, err := c.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true, RemoveVolumes: true})
+		switch {
+		case err == nil || cerrdefs.IsNotFound(err):
+			return nil
+		case !cerrdefs.IsConflict(err):
+			return err
+		}
+		again := time.NewTimer(conflictPause)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return err
+		}
 	}
-	return err
 }
+
+// conflictPause is how long the engine gets to finish what it is busy with.
+const conflictPause = 100 * time.Millisecond
 
 // Sweep removes containers of this installation that nobody owns: those of earlier boots, which a
 // killed runner left, and those whose removal failed while the engine was away. It never touches
