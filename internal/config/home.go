@@ -114,7 +114,12 @@ func (d Dirs) Prepare() error {
 		return err
 	}
 	if _, err := os.Lstat(d.Config); errors.Is(err, fs.ErrNotExist) {
-		return writeFile(d.Config, defaults.YAML, 0o600)
+		// The file names its schema for editors, so that lies beside it.
+		schema, err := Schema()
+		if err != nil {
+			return err
+		}
+		return errors.Join(writeFile(filepath.Join(filepath.Dir(d.Config), "secureclaw.schema.json"), schema, 0o600), writeFile(d.Config, defaults.YAML, 0o600))
 	} else if err != nil {
 		return err
 	}
