@@ -4,6 +4,8 @@
 // request, and what the engine made of it is compared with it before anything starts. It takes
 // exactly one result from a container, for the call it asked, before the deadline; everything else
 // is an outcome of its own. No container outlives its task, its caller or the program.
+// What a read-only mount hides is covered before anything starts; when that no longer held at the
+// end, the result is withheld.
 //
 // It refuses, and then nothing ran, whenever a fence cannot be put up: the image or the runtime is
 // missing, a folder is missing, the engine ignores a flag, filters no system calls or does not
