@@ -50,6 +50,11 @@ func ask(ctx context.Context, conn *wire.Conn, ref string, up wire.Up, other fun
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if err := conn.Send(up); err != nil {
+		// A gateway that hung up may have said why before.
+		var last wire.Down
+		if conn.Receive(&last) == nil && last.Fault != nil {
+			return nil, faultError(last.Fault)
+		}
 		return nil, lost(ctx, err)
 	}
 	for {

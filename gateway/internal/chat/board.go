@@ -2,6 +2,7 @@ package chat
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 	"github.com/secureclaw/secureclaw/gateway/internal/gate"
@@ -11,6 +12,9 @@ import (
 // queueLength is how many frames may wait for a channel that reads slowly; one more drops it. The
 // frames are not lost: cards and replies are stored, and a new connection asks for them.
 const queueLength = 4096
+
+// maxQueued is about how many bytes may wait for one channel.
+const maxQueued = 16 << 20
 
 // Board shows the same things to every connected channel: questions, their answers, replies that
 // nobody waits for. It is made before the gate, which asks through it.
@@ -27,6 +31,8 @@ type member struct {
 	out  chan wire.Down
 	gone chan struct{} // closed once, by drop
 	once sync.Once
+
+	queued atomic.Int64 // about how many bytes are in out
 }
 
 // NewBoard returns a board that nobody looks at yet.
@@ -107,6 +113,11 @@ func (m *member) send(frame wire.Down) bool {
 		return false
 	default:
 	}
+	size := weight(frame)
+	if m.queued.Add(size) > maxQueued {
+		m.drop()
+		return false
+	}
 	select {
 	case m.out <- frame:
 		return true
@@ -114,6 +125,34 @@ func (m *member) send(frame wire.Down) bool {
 		m.drop()
 		return false
 	}
+}
+
+// sent says that a frame left the queue.
+func (m *member) sent(frame wire.Down) { m.queued.Add(-weight(frame)) }
+
+// weight is about how many bytes a frame holds.
+func weight(d wire.Down) int64 {
+	n := 256
+	switch {
+	case d.Delta != nil:
+		n += len(d.Delta.Text)
+	case d.Step != nil:
+		n += len(d.Step.Content) + len(d.Step.Input)
+	case d.Card != nil:
+		n += len(d.Card.Input)
+	case d.Settled != nil:
+		n += len(d.Settled.Input)
+	case d.Reply != nil:
+		n += len(d.Reply.Text)
+		for _, c := range d.Reply.Calls {
+			n += len(c.Content) + len(c.Input)
+		}
+	case d.Answer != nil:
+		for _, c := range d.Answer.Cards {
+			n += len(c.Input)
+		}
+	}
+	return int64(n)
 }
 
 func (m *member) drop() { m.once.Do(func() { close(m.gone) }) }

@@ -184,6 +184,7 @@ func write(conn *wire.Conn, m *member) {
 		case <-m.gone:
 			return
 		case frame := <-m.out:
+			m.sent(frame)
 			if frame == (wire.Down{}) {
 				return
 			}

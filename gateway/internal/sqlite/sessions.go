@@ -96,8 +96,12 @@ func (db *DB) AppendTurn(ctx context.Context, id claw.SessionID, turn claw.Turn)
 	return atSession(id, n, err)
 }
 
-// Turns returns the last turns of a session in their order: at most limit, or all if it is zero. A
-// session that does not exist has none.
+// maxTurnsBytes is about how much of a conversation is brought into memory at once: far more than a
+// model is sent, and little beside what a day of large outputs could hold.
+const maxTurnsBytes = 8 << 20
+
+// Turns returns the last turns of a session in their order: at most limit, or all if it is zero, and
+// no more than fit into some 8 MiB. A session that does not exist has none.
 func (db *DB) Turns(ctx context.Context, id claw.SessionID, limit int) ([]claw.Turn, error) {
 	if limit <= 0 {
 		limit = -1
@@ -108,7 +112,8 @@ func (db *DB) Turns(ctx context.Context, id claw.SessionID, limit int) ([]claw.T
 	}
 	defer rows.Close()
 	var out []claw.Turn
-	for rows.Next() {
+	size := 0
+	for rows.Next() && size < maxTurnsBytes {
 		var n int
 		var text string
 		if err := rows.Scan(&n, &text); err != nil {
@@ -119,6 +124,7 @@ func (db *DB) Turns(ctx context.Context, id claw.SessionID, limit int) ([]claw.T
 			return nil, fmt.Errorf("session %s: turn %d: %w", id, n, err)
 		}
 		out = append(out, turn)
+		size += len(text)
 	}
 	slices.Reverse(out)
 	return out, explain(rows.Err())

@@ -1,0 +1,59 @@
+package gateway_test
+
+import (
+	"testing"
+
+	defaults "github.com/secureclaw/secureclaw/config"
+	"github.com/secureclaw/secureclaw/gateway"
+	"github.com/secureclaw/secureclaw/internal/config"
+)
+
+func shipped(t *testing.T) *config.Config {
+	t.Helper()
+	cfg, _, err := config.Parse("secureclaw.yaml", defaults.YAML, "/home/anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+func TestShippedRulesHoldTheirExamples(t *testing.T) {
+	if err := gateway.CheckPolicy(shipped(t)); err != nil {
+		t.Error(err)
+	}
+}
+
+// What the shipped configuration does with whole calls, by the code that decides about them.
+func TestShippedTiers(t *testing.T) {
+	const run, tell, ask, refuse = "autoApprove", "notify", "requireApproval", ""
+	for _, tc := range []struct{ tool, args, want string }{
+		{"read_file", `{"path":"notes.md"}`, run},
+		{"list_directory", `{"path":"."}`, run},
+		{"search_files", `{"pattern":"TODO"}`, run},
+		{"stat", `{"path":"notes.md"}`, run},
+		{"run_shell_command", `{"command":"ls"}`, run},
+		{"run_shell_command", `{"command":"ls","access":"write"}`, ask},
+		{"write_file", `{"path":"notes.md","content":"x"}`, tell},
+		{"write_file", `{"path":"src/x/../../.env","content":"x"}`, ask},
+		{"read_file", `{"path":".ENV"}`, ask},
+		{"read_file", `{"path":"sub/.ssh/id_ed25519"}`, ask},
+		{"read_file", `{"path":"token"}`, ask},
+		{"read_file", `{"path":".ｅnv"}`, ask},
+		{"search_files", `{"pattern":"x","path":".ssh"}`, ask},
+		{"write_file", `{"path":".git/hooks/pre-commit","content":"x"}`, ask},
+		{"write_file", `{"path":"repo/HEAD","content":"x"}`, ask},
+		{"write_file", `{"path":".bashrc","content":"x"}`, ask},
+		{"write_file", `{"path":".vscode/tasks.json","content":"x"}`, ask},
+		{"write_file", `{"path":"../etc/passwd","content":"x"}`, refuse},
+		{"format_disk", `{}`, refuse},
+		{"read_file", `{"path":"a","path":"b"}`, refuse},
+	} {
+		got, err := gateway.Judge(shipped(t), tc.tool, []byte(tc.args))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Tier != tc.want || (tc.want == refuse) != (got.Refused != "") {
+			t.Errorf("Judge(%s %s) = %q %q by %s, want %q", tc.tool, tc.args, got.Tier, got.Refused, got.Rule, tc.want)
+		}
+	}
+}
