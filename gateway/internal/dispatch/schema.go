@@ -5,7 +5,7 @@ package dispatch
 
 const describeShell = `Runs one bash command in a fresh container that has no network and is thrown away afterwards; only the shared folders persist. ` +
 	`With access "read" (the default) every shared folder is read-only; with "write" the one that holds the working directory is writable, which usually needs the user's approval. ` +
-	`bash, coreutils, grep, sed, awk, find, rg, jq, git and python3 are there. Returns exit code, stdout and stderr.`
+	`bash, coreutils, grep, sed, awk, find, rg, jq, git and python3 are there. With "read", files that look like secrets are hidden (Permission denied); read_file asks the user for them. Returns exit code, stdout and stderr.`
 
 const schemaShell = `{"type":"object","additionalProperties":false,"required":["command"],"properties":{` +
 	`"command":{"type":"string","description":"the bash command"},` +
@@ -33,7 +33,7 @@ const schemaListDirectory = `{"type":"object","additionalProperties":false,"requ
 	`"path":{"type":"string","description":"absolute path in a shared folder, or relative to the first one (\".\" is that folder itself)"},` +
 	`"limit":{"type":"integer","minimum":1,"description":"most entries, default 1000"}}}`
 
-const describeSearchFiles = `Searches the text files below a directory of a shared folder with ripgrep and returns matching lines.`
+const describeSearchFiles = `Searches the text files below a directory of a shared folder with ripgrep and returns matching lines. Files that look like secrets are left out; read_file asks the user for them.`
 
 const schemaSearchFiles = `{"type":"object","additionalProperties":false,"required":["pattern"],"properties":{` +
 	`"pattern":{"type":"string","description":"regular expression (ripgrep's default engine), or plain text when literal is true"},` +

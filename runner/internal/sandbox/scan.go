@@ -48,7 +48,8 @@ type hidden struct {
 // It follows no link and covers none. A link's name opens nothing: what it leads to is judged by its
 // own name, as the file tools do, and a cover over it hides it from the link as well.
 //
-// What it cannot look into is covered: a folder that the runner may not read, one beyond the levels,
+// Pipes, sockets and devices are covered, for they are ways to the host's programs. What it cannot
+// look into is covered: a folder that the runner may not read, one beyond the levels,
 // and a mount point, which shows the container not what is mounted but what lies below it.
 type scan struct {
 	bounds bounds
@@ -137,6 +138,10 @@ func (s *scan) folder(ctx context.Context, fd int, rel string, level int, opened
 	}
 }
 
+// doors lead to a program of the host's, whatever the mount's mode says: a read-only mount does not
+// keep a command from writing into a pipe that lies in it.
+const doors = fs.ModeNamedPipe | fs.ModeSocket | fs.ModeDevice
+
 func (s *scan) entry(ctx context.Context, parent int, e fs.DirEntry, rel string, level int, opened bool) *run.Refusal {
 	if e.Type()&fs.ModeSymlink != 0 {
 		return nil
@@ -145,7 +150,7 @@ func (s *scan) entry(ctx context.Context, parent int, e fs.DirEntry, rel string,
 		return nil
 	}
 	onTheWay := strings.HasPrefix(s.shown, rel+"/")
-	hides := opened || s.globs.match(rel, e.Name())
+	hides := opened || e.Type()&doors != 0 || s.globs.match(rel, e.Name())
 	switch {
 	case hides && !onTheWay:
 		return s.cover(parent, e, rel)

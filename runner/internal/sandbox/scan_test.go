@@ -3,10 +3,12 @@ package sandbox
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -148,6 +150,23 @@ func TestScanCoversWhatItCannotSee(t *testing.T) {
 	}
 	if got, refusal := look(t, bounds{entries: 200_000, covers: 5000, levels: 1, time: 3 * time.Second}, Mount{Source: "/", Target: "/w", Hide: []string{"none"}}, ""); refusal == nil && (!slices.Contains(got, "proc/") || !slices.Contains(got, "sys/")) {
 		t.Errorf("scan of / = %q, want the mount points proc and sys covered", got)
+	}
+}
+
+// A pipe in a read-only folder would let a command talk to whoever reads it on the host.
+func TestScanCoversDoors(t *testing.T) {
+	top := tree(t, "plain")
+	if err := syscall.Mkfifo(filepath.Join(top, "pipe"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("unix", filepath.Join(top, "socket"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	got, refusal := look(t, usualBounds(), Mount{Source: top, Target: "/w", Hide: []string{"**/.env"}}, "")
+	if diff := cmp.Diff([]string{"pipe", "socket"}, got); diff != "" || refusal != nil {
+		t.Errorf("scan (-want +got):\n%s%v", diff, refusal)
 	}
 }
 
