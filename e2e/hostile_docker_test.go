@@ -51,7 +51,7 @@ func evils() []evil {
 		{"an hour for a command", fake.Call{Tool: "run_shell_command", Input: `{"command":"id","timeout_seconds":3600}`}, "refused", `timeout_seconds`, false},
 		{"less than no time", fake.Call{Tool: "run_shell_command", Input: `{"command":"id","timeout_seconds":-1}`}, "refused", `timeout_seconds`, false},
 		{"another access", fake.Call{Tool: "run_shell_command", Input: `{"command":"id","access":"root"}`}, "refused", `access`, false},
-		{"a link out of the folder", fake.Call{Tool: stat, Input: `{"path":"link/passwd"}`}, "refused", `.`, true},
+		{"a link out of the folder", fake.Call{Tool: stat, Input: `{"path":"link/hostname"}`}, "refused", `.`, true},
 		{"an option as a pattern", fake.Call{Tool: "search_files", Input: `{"pattern":"--pre=/bin/sh","literal":true}`}, "ok", `"matches":\[\]`, true},
 	}
 }
