@@ -148,7 +148,7 @@ func (s *server) sandboxTask(claims capability.Claims, order run.Order) (sandbox
 	if refusal != nil {
 		return sandbox.Task{}, refusal
 	}
-	envelope, err := strict.Encode(run.Envelope{Token: order.Token, Task: order.Task})
+	envelope, err := strict.Encode(run.Envelope(order))
 	if err != nil {
 		return sandbox.Task{}, refuseTask("it cannot be written down again: %v", err)
 	}

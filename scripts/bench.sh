@@ -51,6 +51,7 @@ removed, which the baseline waits for.
 $table
 
 Goals: call ≤ 1.15 × plain container; neither engine nor tool ≤ 1 ms; gateway ≤ 40 MB; start to ready ≤ 200 ms.
+Of what is neither engine nor tool, about half is the fsync of the intent; the rest is two sockets, minting and verifying.
 
 ## Parts
 
