@@ -187,3 +187,35 @@ func TestStopReachesACallThatWasResumed(t *testing.T) {
 		}
 	})
 }
+
+// A call that finds its answer in the store by itself, before it is woken, has it: its end must not
+// go up a second time, as if nobody had waited.
+func TestAWaiterThatLooksByItselfIsNoOrphan(t *testing.T) {
+	for name, allow := range map[string]bool{"allowed": true, "denied": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, func(o *gate.Options) {
+					o.Step = func(step string) {
+						if step == gate.StepDecided {
+							time.Sleep(time.Minute) // longer than a waiter goes without looking
+						}
+					}
+				})
+				w.own(w.gate)
+				end := w.start(t.Context(), "c1", askNote)
+				a := w.question()
+				if _, err := w.gate.Decide(t.Context(), a.ID, gate.Decision{Allow: allow, By: "1000", Channel: "terminal"}); err != nil {
+					t.Fatal(err)
+				}
+				<-end
+				synctest.Wait()
+				if got := w.desk.results("c1"); len(got) != 0 {
+					t.Errorf("Resumed was called with %+v for a call that had its answer", got)
+				}
+				if got := len(w.effects()); got > 1 || (got == 1) != allow {
+					t.Errorf("%d effects when allowed is %v", got, allow)
+				}
+			})
+		})
+	}
+}

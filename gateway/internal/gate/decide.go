@@ -46,6 +46,7 @@ func (g *Gate) Decide(ctx context.Context, id string, d Decision) (Approval, err
 	if !g.now().Before(a.Deadline) {
 		to, answer = Expired, nil
 	}
+	waiter := g.waiter(a.ID)
 	settled, first, err := g.settle(ctx, a, to, answer)
 	if err != nil {
 		return a, fmt.Errorf("approval %s: %w", a.Code, err)
@@ -56,7 +57,7 @@ func (g *Gate) Decide(ctx context.Context, id string, d Decision) (Approval, err
 		}
 		return a, a.standingError()
 	}
-	g.handOver(settled)
+	g.handOver(settled, waiter)
 	if to == Expired {
 		return settled, settled.standingError()
 	}
@@ -79,17 +80,19 @@ func (a Approval) standingError() error {
 
 // handOver passes a settled approval to the call that waits for it. When none does, because we
 // were restarted, an allowed call is queued for [Gate.RunExpiry] and any other end goes up.
-func (g *Gate) handOver(a Approval) {
-	g.mu.Lock()
-	woken, waits := g.waiters[a.ID]
-	if !waits && a.State == Allowed {
+//
+// waiter is who waited before the answer was stored ([Gate.waiter]). Asked afterwards, a waiter that
+// looked into the store by itself and left would pass for none, and its end would be told twice.
+func (g *Gate) handOver(a Approval, waiter chan<- struct{}) {
+	if waiter == nil && a.State == Allowed {
+		g.mu.Lock()
 		g.orphans = append(g.orphans, a.ID)
+		g.mu.Unlock()
 	}
-	g.mu.Unlock()
 	switch {
-	case waits:
+	case waiter != nil:
 		select {
-		case woken <- struct{}{}:
+		case waiter <- struct{}{}:
 		default:
 		}
 	case a.State == Allowed:
@@ -97,6 +100,13 @@ func (g *Gate) handOver(a Approval) {
 	case a.State != Cancelled:
 		g.resume(a, a.outcome())
 	}
+}
+
+// waiter is the call of this life that waits for an approval, nil when there is none: it was asked by an earlier life.
+func (g *Gate) waiter(id string) chan<- struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.waiters[id]
 }
 
 func (g *Gate) resume(a Approval, r claw.ToolResult) {
@@ -147,12 +157,13 @@ func (g *Gate) Cancel(ctx context.Context, session claw.SessionID) error {
 	for _, a := range open {
 		switch a.State {
 		case Pending:
-			settled, err := g.giveUp(ctx, a, Cancelled)
+			waiter := g.waiter(a.ID)
+			settled, first, err := g.settle(ctx, a, Cancelled, nil)
 			if err != nil {
 				errs = append(errs, err)
-				continue
+			} else if first { // else an answer was quicker, and stands
+				g.handOver(settled, waiter)
 			}
-			g.handOver(settled)
 		default:
 			g.mu.Lock()
 			stop, waits := g.running[a.ID], g.waiters[a.ID] != nil

@@ -95,11 +95,12 @@ func (g *Gate) recoverOne(ctx context.Context, a Approval) (Outcome, Approval, e
 		g.mu.Unlock()
 		return Resumes, a, nil
 	case !g.now().Before(a.Deadline):
+		waiter := g.waiter(a.ID)
 		settled, first, err := g.settle(ctx, a, Expired, nil)
 		if err != nil || !first {
 			return "", a, err
 		}
-		g.handOver(settled)
+		g.handOver(settled, waiter)
 		return Expires, settled, nil
 	default:
 		return "", a, nil // still open, still in time: an answer will find it
@@ -175,12 +176,13 @@ func (g *Gate) expireDue(ctx context.Context) (time.Duration, error) {
 	for _, a := range pending {
 		left := a.Deadline.Sub(g.now())
 		if left <= 0 {
+			waiter := g.waiter(a.ID)
 			settled, first, err := g.settle(ctx, a, Expired, nil)
 			if err != nil {
 				return 0, err
 			}
 			if first {
-				g.handOver(settled)
+				g.handOver(settled, waiter)
 			}
 			continue
 		}
