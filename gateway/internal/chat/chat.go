@@ -331,6 +331,9 @@ func (d *Desk) runJob(ctx context.Context, j job) {
 	if errors.Is(err, gate.ErrShutdown) || errors.Is(err, errWaiting) {
 		return
 	}
+	if err != nil && ctx.Err() != nil {
+		answer.Outcome, answer.Text, err = agent.Stopped, "Stopped.", nil
+	}
 	if err != nil {
 		d.o.Log.Error("run failed", "run", j.run, "err", err)
 		answer.Outcome = agent.Failed

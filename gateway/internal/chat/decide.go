@@ -49,8 +49,7 @@ func (d *Desk) stop(ctx context.Context, m *member, in wire.Stop) {
 	session := claw.SessionID(in.Session)
 	d.mu.Lock()
 	var dropped []job
-	l := d.lanes[session]
-	if l != nil {
+	if l := d.lanes[session]; l != nil {
 		dropped, l.waiting = l.waiting, nil
 		if l.cancel != nil {
 			l.cancel()
@@ -68,7 +67,7 @@ func (d *Desk) stop(ctx context.Context, m *member, in wire.Stop) {
 		d.o.Board.all(wire.Down{Reply: reply})
 	}
 	err := d.o.Gate.Cancel(ctx, session)
-	if err == nil && l == nil {
+	if err == nil {
 		err = d.abandon(ctx, session)
 	}
 	if err != nil {

@@ -74,13 +74,8 @@ func (d *Desk) reviveJob(msg claw.Message) job {
 	run := agent.NewRunID()
 	fresh := d.answerJob(msg, run, nil)
 	return job{run: run, session: msg.Session, message: &msg, work: func(ctx context.Context, w agent.Watcher) (agent.Answer, error) {
-		// Two events can queue the same message; the second finds it answered.
-		open, err := d.o.Store.Unanswered(ctx)
-		if err != nil {
+		if err := d.stillOpen(ctx, msg); err != nil {
 			return agent.Answer{}, err
-		}
-		if !slices.ContainsFunc(open, func(m claw.Message) bool { return m.ID == msg.ID && m.Origin.Channel == msg.Origin.Channel }) {
-			return agent.Answer{}, errWaiting
 		}
 		turns, err := d.o.Store.Turns(ctx, msg.Session, 200)
 		if err != nil {
@@ -103,6 +98,16 @@ func (d *Desk) reviveJob(msg claw.Message) job {
 		}
 		return d.o.Agent.Continue(ctx, msg.Session, msg.Origin, run, results, w)
 	}}
+}
+
+// stillOpen is errWaiting for a message that has its answer: two events can queue the same one, and
+// the second finds it answered.
+func (d *Desk) stillOpen(ctx context.Context, msg claw.Message) error {
+	open, err := d.o.Store.Unanswered(ctx)
+	if err == nil && !slices.ContainsFunc(open, func(m claw.Message) bool { return m.ID == msg.ID && m.Origin.Channel == msg.Origin.Channel }) {
+		return errWaiting
+	}
+	return err
 }
 
 // late tells how the calls of a message ended although the conversation has moved on since.
@@ -145,13 +150,17 @@ func (d *Desk) ends(ctx context.Context, calls []claw.ToolCall) ([]claw.ToolResu
 	return results, nil
 }
 
-// abandon ends, after /stop, a message that waited for a human since before a restart.
+// abandon ends, after /stop, a message that waited for a human since before a restart. It queues
+// behind what the session is at: a run that was just stopped answers its message itself.
 func (d *Desk) abandon(ctx context.Context, session claw.SessionID) error {
 	msg, found, err := d.waitingMessage(ctx, session)
 	if err != nil || !found {
 		return err
 	}
 	d.enqueue(ctx, job{run: agent.NewRunID(), session: session, message: &msg, work: func(ctx context.Context, _ agent.Watcher) (agent.Answer, error) {
+		if err := d.stillOpen(ctx, msg); err != nil {
+			return agent.Answer{}, err
+		}
 		turns, err := d.o.Store.Turns(ctx, session, 1)
 		if err != nil || len(turns) == 0 {
 			return agent.Answer{Outcome: agent.Stopped, Text: "Stopped."}, err
