@@ -14,6 +14,7 @@ say() { printf 'bench: %s\n' "$*" >&2; }
 # run PACKAGE PATTERN TIME: benchmarks of one package, its result lines added to $raw.
 run() {
 	say "$1 $2"
+	printf '# %s\n' "$1" >>"$raw"
 	go test -run '^$' -bench "$2" -benchtime "$3" -tags docker "./$1" | grep -E '^Benchmark' | sed -E 's/-[0-9]+[[:space:]]/ /' >>"$raw"
 }
 
@@ -50,7 +51,7 @@ removed, which the baseline waits for.
 
 $table
 
-Goals: call ≤ 1.15 × plain container; neither engine nor tool ≤ 1 ms; gateway ≤ 40 MB; start to ready ≤ 200 ms.
+Goals: call ≤ 1.15 × plain container; neither engine nor tool ≤ 1 ms (missed in the run above when it says more); gateway ≤ 40 MB; start to ready ≤ 200 ms.
 Of what is neither engine nor tool, about half is the fsync of the intent; the rest is two sockets, minting and verifying.
 
 ## Parts

@@ -19,7 +19,7 @@ const chatHelp = `/new      start a fresh conversation
 /stop     stop what runs in this one
 /status   say what runs
 /help     this text
-/quit     leave (what runs goes on)
+/quit     leave (after make run this stops everything)
 `
 
 // conversation is a terminal chat: one goroutine reads frames, one reads lines.
@@ -38,6 +38,7 @@ type conversation struct {
 	asked    string       // id of the card whose question is on the screen
 	since    time.Time    // when it came there
 	hasty    time.Duration
+	flush    func() // forgets what was typed and not sent; nil without a terminal
 
 	unanswered map[string]bool // ids of messages that have no reply yet
 	stopping   string          // ref of the last /stop
@@ -55,6 +56,7 @@ func chatInteractive(ctx context.Context, conn *wire.Conn, session string, in io
 	if f, ok := in.(*os.File); ok {
 		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil { // a terminal: somebody reads
 			c.hasty = hasty
+			c.flush = func() { _ = unix.IoctlSetInt(int(f.Fd()), unix.TCFLSH, unix.TCIFLUSH) }
 		}
 	}
 	status, err := fetchStatus(ctx, conn)

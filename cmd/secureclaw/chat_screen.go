@@ -103,6 +103,9 @@ func (c *conversation) reply(r *wire.Reply) {
 func (c *conversation) question(card *wire.Card) {
 	if c.asked != card.ID {
 		c.asked, c.since = card.ID, time.Now()
+		if c.flush != nil {
+			c.flush() // a line that was begun before the question is no answer to it
+		}
 	}
 	c.freshLine()
 	fmt.Fprintf(c.out, "%s %s: run it once? [y]es / [n]o / [r]eason ", card.Code, card.Tool)

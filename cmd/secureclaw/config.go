@@ -110,7 +110,7 @@ func checkConfig(g *globals, stdout, stderr io.Writer) error {
 		if n := len(report.Warnings); n > 0 {
 			fmt.Fprintf(stdout, ", %s", count(n, "warning"))
 		}
-		fmt.Fprintln(stdout)
+		fmt.Fprintf(stdout, "\nsecrets: %s\n", dirs.Env)
 	}
 	return nil
 }

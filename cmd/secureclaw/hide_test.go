@@ -74,3 +74,18 @@ func TestHastyYesIsNoAnswer(t *testing.T) {
 		t.Errorf("verdict(y) = %v, %v, and the screen shows %q; want the question again", done, err, out.String())
 	}
 }
+
+// What was typed before a question came, and not sent, must not become its answer.
+func TestQuestionForgetsWhatWasTyped(t *testing.T) {
+	var out bytes.Buffer
+	flushed := 0
+	c := &conversation{out: &out, changed: make(chan struct{}, 1), flush: func() { flushed++ }}
+	c.down(wire.Down{Card: &wire.Card{ID: "1", Code: "A7K2", Tool: "send_email", State: "pending"}})
+	if flushed != 1 {
+		t.Errorf("input was flushed %d times before the question, want once", flushed)
+	}
+	c.question(c.cards[0]) // the same question again: the user may be typing the answer
+	if flushed != 1 {
+		t.Errorf("input was flushed %d times, want only when a question is new", flushed)
+	}
+}

@@ -28,10 +28,14 @@ func newPolicyCmd(g *globals) *cobra.Command {
 				return &failure{code: exitConfig, what: "the rules are invalid", why: err.Error(), fix: "secureclaw config check"}
 			}
 			if g.JSON {
-				return printJSON(cmd.OutOrStdout(), j)
+				err = printJSON(cmd.OutOrStdout(), j)
+			} else {
+				printJudgement(cmd, j)
 			}
-			printJudgement(cmd, j)
-			return nil
+			if err == nil && j.Refused != "" {
+				return &failure{code: exitRefused} // said above
+			}
+			return err
 		},
 	})
 	return cmd

@@ -44,6 +44,10 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 	if err := dirs.Prepare(); err != nil {
 		return err
 	}
+	if conn, err := dialGateway(ctx, g); err == nil {
+		_ = conn.Close()
+		return &failure{exitConfig, "SecureClaw is already running on this home", "a gateway answers at " + filepath.Join(dirs.Runtime, gatewaySocket), "talk to it: secureclaw chat" + homeFlag(g.Home) + "; or use another --home"}
+	}
 	cfg, warnings, err := config.Load(dirs.Config, config.LoadOptions{Dirs: dirs, Env: os.Getenv})
 	if err != nil {
 		return err
