@@ -97,7 +97,7 @@ func checkConfig(g *globals, stdout, stderr io.Writer) error {
 	if !report.Valid {
 		f := &failure{code: exitConfig}
 		if !g.JSON {
-			f.what = fmt.Sprintf("%s in the configuration", count(len(report.Errors), "problem"))
+			f.what = fmt.Sprintf("%s in the configuration", plural(len(report.Errors), "problem"))
 		}
 		return f
 	}
@@ -108,18 +108,11 @@ func checkConfig(g *globals, stdout, stderr io.Writer) error {
 		}
 		fmt.Fprintf(stdout, "ok: %s", from)
 		if n := len(report.Warnings); n > 0 {
-			fmt.Fprintf(stdout, ", %s", count(n, "warning"))
+			fmt.Fprintf(stdout, ", %s", plural(n, "warning"))
 		}
 		fmt.Fprintf(stdout, "\nsecrets: %s\n", dirs.Env)
 	}
 	return nil
-}
-
-func count(n int, noun string) string {
-	if n == 1 {
-		return "1 " + noun
-	}
-	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func loadForExplain(g *globals) (*config.Config, config.Dirs, error) {
@@ -208,11 +201,11 @@ func shown(v any) string {
 	case fmt.Stringer:
 		return v.String()
 	case []config.Mount:
-		return count(len(v), "mount")
+		return plural(len(v), "mount")
 	case []config.Rule:
-		return count(len(v), "rule")
+		return plural(len(v), "rule")
 	case []config.Heartbeat:
-		return count(len(v), "heartbeat")
+		return plural(len(v), "heartbeat")
 	}
 	return fmt.Sprint(v)
 }
