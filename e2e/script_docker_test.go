@@ -30,6 +30,7 @@ import (
 //	card                         waits for an open question; its code is in $CARD
 //	kill ROLE                    SIGKILL, then waits for its successor
 //	container                    waits until a call runs
+//	appears FILE                 waits until the file is there: the command in the container has begun
 //	containers N                 waits until so many are there, running or not
 //	audit has KIND TEXT…         waits until an entry of the kind holds all texts
 //	audit count N KIND TEXT…     waits until exactly N do
@@ -44,7 +45,7 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": cmdUp, "down": cmdDown, "model": cmdModel, "exits": cmdExits, "json": cmdJSON, "card": cmdCard,
-			"crash": cmdCrash, "container": cmdContainer, "containers": cmdContainers, "audit": cmdAudit, "eventually": cmdEventually,
+			"crash": cmdCrash, "container": cmdContainer, "appears": cmdAppears, "containers": cmdContainers, "audit": cmdAudit, "eventually": cmdEventually,
 		},
 	})
 }
@@ -184,6 +185,14 @@ func cmdAudit(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[1])
 	ts.Check(err)
 	w.eventually(fmt.Sprintf("the log has %d entries of %q", want, args[2:]), func() bool { return w.entries(args[2], args[3:]...) == want })
+}
+
+func cmdAppears(ts *testscript.TestScript, neg bool, args []string) {
+	need(ts, !neg && len(args) == 1, "appears FILE")
+	worldOf(ts).eventually(args[0]+" appears", func() bool {
+		_, err := os.Stat(args[0])
+		return err == nil
+	})
 }
 
 func cmdEventually(ts *testscript.TestScript, neg bool, args []string) {
