@@ -45,6 +45,7 @@ var table = []row{
 	{"gateway/internal/policy", list("gateway/internal/claw internal/config internal/strict")},
 	{"gateway/internal/audit", list("internal/strict")},
 	{"gateway/internal/gate", list("gateway/internal/claw gateway/internal/policy gateway/internal/audit internal/strict")},
+	{"gateway/internal/outbox", list("gateway/internal/claw internal/strict internal/wire")},
 	{"gateway/internal/llm", list("gateway/internal/claw internal/strict")},
 	{"gateway/internal/llm/internal/link", list("gateway/internal/llm internal/strict")},
 	{"gateway/internal/llm/anthropic", list("gateway/internal/claw gateway/internal/llm gateway/internal/llm/internal/link internal/strict")},
@@ -52,13 +53,18 @@ var table = []row{
 	{"gateway/internal/llm/rehearsal", list("gateway/internal/claw gateway/internal/llm internal/run internal/strict")}, // writes arguments of run's tools
 	{"gateway/internal/agent", list("gateway/internal/claw gateway/internal/gate gateway/internal/llm internal/strict")},
 	{"gateway/internal/dispatch", list("gateway/internal/claw gateway/internal/gate internal/capability internal/config internal/run internal/strict internal/wire")},
-	{"gateway/internal/chat", list("gateway/internal/agent gateway/internal/claw gateway/internal/gate internal/strict internal/wire")},
-	{"gateway/internal/sqlite", list("gateway/internal/agent gateway/internal/chat gateway/internal/claw gateway/internal/gate gateway/internal/llm internal/strict")},
+	{"gateway/internal/chat", list("gateway/internal/agent gateway/internal/claw gateway/internal/gate gateway/internal/outbox internal/strict internal/wire")},
+	{"gateway/internal/sqlite", list("gateway/internal/agent gateway/internal/chat gateway/internal/claw gateway/internal/gate gateway/internal/llm gateway/internal/outbox internal/strict internal/wire")},
 	{"gateway", list("gateway/internal/agent gateway/internal/audit gateway/internal/chat gateway/internal/claw gateway/internal/dispatch " +
 		"gateway/internal/gate gateway/internal/llm gateway/internal/llm/anthropic gateway/internal/llm/openai gateway/internal/llm/rehearsal " +
-		"gateway/internal/policy gateway/internal/sqlite internal/capability internal/config internal/run internal/strict internal/wire")},
+		"gateway/internal/outbox gateway/internal/policy gateway/internal/sqlite internal/capability internal/config internal/run internal/strict internal/wire")},
 
-	{"cmd/secureclaw", list("config gateway runner internal/capability internal/config internal/run internal/strict internal/wire")},
+	// The mouth.
+	{"bridge/telegram/internal/entity", nil},
+	{"bridge/telegram/internal/card", list("bridge/telegram/internal/entity internal/strict internal/wire")},
+	{"bridge/telegram", list("bridge/telegram/internal/card bridge/telegram/internal/entity internal/strict internal/wire")},
+
+	{"cmd/secureclaw", list("bridge/telegram config gateway runner internal/capability internal/config internal/run internal/strict internal/wire")},
 }
 
 func list(names string) []string { return strings.Fields(names) }

@@ -21,6 +21,8 @@ import (
 //	  │ ◀────────────────────── Down{reply}   │ exactly one for each accepted message
 //
 // A client that goes away loses nothing: the run goes on, its reply is in the session.
+//
+// A messenger's bridge is a channel too; what only it says and hears is in messenger.go.
 
 // MaxMessage is the most bytes of a user's message.
 const MaxMessage = 256 << 10
@@ -31,13 +33,39 @@ type Up struct {
 	Decide  *Decide  `json:"decide,omitzero"`
 	Stop    *Stop    `json:"stop,omitzero"`
 	Query   *Query   `json:"query,omitzero"`
+
+	// From a messenger's bridge only, see messenger.go.
+	File     *FilePart `json:"file,omitzero"`
+	Fetch    *Fetch    `json:"fetch,omitzero"`
+	Sent     *Sent     `json:"sent,omitzero"`
+	Unsent   *Unsent   `json:"unsent,omitzero"`
+	Bubble   *Bubble   `json:"bubble,omitzero"`
+	Ask      *AskWhy   `json:"ask,omitzero"`
+	Stranger *Stranger `json:"stranger,omitzero"`
+	Health   *Health   `json:"health,omitzero"`
 }
 
 // Message is something the user said. ID is the channel's own and makes a repeated delivery harmless.
 type Message struct {
-	ID      string `json:"id"`
-	Session string `json:"session"`
+	ID string `json:"id"`
+	// Session is the conversation; a messenger leaves it empty, and the gateway knows which one its user is in.
+	Session string `json:"session,omitzero"`
 	Text    string `json:"text"`
+
+	// User is the sender's stable numeric id on a messenger. A terminal leaves it empty: the kernel says who it is.
+	User string `json:"user,omitzero"`
+	// Name is what the sender calls himself; it is shown and never decides anything.
+	Name string `json:"name,omitzero"`
+	// Sent is when it was said, by the messenger's clock.
+	Sent time.Time `json:"sent,omitzero"`
+	// ReplyTo is the messenger's id of a message of ours that this one answers.
+	ReplyTo string `json:"reply_to,omitzero"`
+	// Foreign is text that somebody else wrote: forwarded or quoted. Nobody's instructions are in it.
+	Foreign []Foreign `json:"foreign,omitempty"`
+	// Files names the files that came before this message, as [FilePart] frames with this message's id.
+	Files []string `json:"files,omitempty"`
+	// Refused says, one sentence each, which attachments the messenger could not take and why.
+	Refused []string `json:"refused,omitempty"`
 }
 
 // Decide answers a card. Approval is its id or its short code.
@@ -46,6 +74,13 @@ type Decide struct {
 	Approval string `json:"approval"`
 	Allow    bool   `json:"allow"`
 	Reason   string `json:"reason,omitzero"`
+
+	// From a messenger: who tapped, what he calls himself, which message carried the button, and the
+	// first 16 hex digits of the digest that was on it.
+	User   string `json:"user,omitzero"`
+	Name   string `json:"name,omitzero"`
+	Shown  string `json:"shown,omitzero"`
+	Digest string `json:"digest,omitzero"`
 }
 
 // Stop ends what runs in a session and withdraws its open questions.
@@ -79,6 +114,12 @@ type Down struct {
 	Reply    *Reply    `json:"reply,omitzero"`
 	Answer   *Answer   `json:"answer,omitzero"`
 	Fault    *Fault    `json:"fault,omitzero"`
+
+	// To a messenger's bridge only, see messenger.go.
+	Welcome *Welcome `json:"welcome,omitzero"`
+	Working *Working `json:"working,omitzero"`
+	Send    *Send    `json:"send,omitzero"`
+	Chunk   *Chunk   `json:"chunk,omitzero"`
 }
 
 // Accepted says that the message is stored and will be answered, even after a crash.
@@ -135,10 +176,13 @@ type Card struct {
 	Asked   time.Time    `json:"asked"`
 	Expires time.Time    `json:"expires"`
 	State   string       `json:"state"`
-	By      string       `json:"by,omitzero"`
+	By      string       `json:"by,omitzero"`  // who decided, for people: a name and the stable id, or the id alone
+	Via     string       `json:"via,omitzero"` // the channel of the decision
 	Decided time.Time    `json:"decided,omitzero"`
 	Why     string       `json:"why,omitzero"`     // the user's reason for a denial
 	Outcome string       `json:"outcome,omitzero"` // status of the result, once it ran
+	// DurationMS is how long the call ran, in milliseconds.
+	DurationMS float64 `json:"duration_ms,omitzero"`
 }
 
 // How a run ended, in Reply.Outcome.
@@ -200,5 +244,7 @@ type GatewayStatus struct {
 	Fix      string    `json:"fix,omitzero"`
 	Engine   string    `json:"engine,omitzero"`
 	Channels []string  `json:"channels,omitempty"`
-	Warnings []string  `json:"warnings,omitempty"`
+	// Messengers is the health of each configured messenger.
+	Messengers []Health `json:"messengers,omitempty"`
+	Warnings   []string `json:"warnings,omitempty"`
 }

@@ -31,6 +31,8 @@ type Origin struct {
 	Channel Channel `json:"channel"`
 	// User is the stable, numeric identity of the sender on that channel (a uid, a Telegram id), never a display name.
 	User string `json:"user,omitzero"`
+	// Late is how old a message was when it reached us, when that was too old to act on it unasked; zero else.
+	Late Elapsed `json:"late,omitzero"`
 }
 
 // Message is one thing a user (or a clock) said.

@@ -47,9 +47,11 @@ func (s State) Final() bool { return s != Pending && s != Allowed && s != Starte
 // Decision is one answer to a question. Who may answer was checked by the channel; By is the
 // stable id of the user there. The zero Decision denies.
 type Decision struct {
-	Allow   bool   `json:"allow"`
-	Reason  string `json:"reason,omitzero"` // the user's words, which the model reads
-	By      string `json:"by"`
+	Allow  bool   `json:"allow"`
+	Reason string `json:"reason,omitzero"` // the user's words, which the model reads
+	By     string `json:"by"`
+	// Name is what the user calls himself there, for people to read; it decides nothing.
+	Name    string `json:"name,omitzero"`
 	Channel string `json:"channel"`
 }
 

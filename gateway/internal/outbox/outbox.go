@@ -1,0 +1,127 @@
+// Package outbox keeps what a messenger must still show to a user, until the messenger has it.
+//
+// An item is stored before anybody is told of it, is shown one part at a time, and each part that
+// arrived is stored before the next one leaves: a bridge or a gateway that dies in between repeats
+// at most that one part and loses none. Cards go first; everything else keeps its order for each
+// user; a user whose messenger said "wait" is waited for, across a restart too. A card is never
+// copied into the outbox: its row names the approval, and what is shown is the approval as stored.
+//
+// [Outbox.Put] adds an item, [Outbox.Serve] feeds one connected bridge.
+package outbox
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+// Item is one thing to show to one user. Kind is one of wire.SendText and its like.
+type Item struct {
+	Seq     int64 // order of arrival, given by the store
+	Channel claw.Channel
+	User    string
+	// Key says what it is about, and makes putting it twice harmless: "reply:<message>", "card:<approval>",
+	// "notice:<call>", "unknown:<call>", …
+	Key  string
+	Kind string
+	// Run is the run that a text replies to: its bubble becomes the first part.
+	Run claw.RunID
+	// ReplyTo is the messenger's id of the user's message that this answers.
+	ReplyTo  string
+	Text     string // Markdown
+	Approval string // of a card and of a why: the approval's id
+	File     *wire.File
+	At       time.Time
+
+	// Where it stands.
+	Part  int      // how many parts are shown
+	Shown []string // the messenger's ids of them, oldest first
+	State string   // of a card: the approval's state that is shown, empty before the first time
+	Tries int      // of the next part, so far
+}
+
+// Store keeps items. What a method returned from is on disk.
+type Store interface {
+	// PutItem adds an item and its file's bytes, and reports whether its key was new for that user.
+	PutItem(ctx context.Context, item Item, file []byte) (fresh bool, err error)
+	// DueItems returns, of each user of a channel, the one item that is next: cards first, then in order.
+	// A card is due while the state that it shows is not the state of its approval ("allowed" and
+	// "started" look the same). Users that must wait are left out; next is when the first of them may
+	// go on, zero when there is none.
+	DueItems(ctx context.Context, channel claw.Channel, now time.Time) (items []Item, next time.Time, err error)
+	// ItemSent records that a part is shown. ref may be empty. The item is done when parts are shown; a
+	// card is done when state is its approval's.
+	ItemSent(ctx context.Context, seq int64, part, parts int, ref, state string) error
+	// ItemUnsent records a failed try and until when its user must wait; never gives the item up.
+	ItemUnsent(ctx context.Context, seq int64, until time.Time, never bool, why string) error
+	// AddShown records one more message that shows an item: a duplicate whose id was lost and that a tap revealed.
+	AddShown(ctx context.Context, channel claw.Channel, user, key, ref string) error
+	// ItemByRef finds the item that a message of the messenger shows.
+	ItemByRef(ctx context.Context, channel claw.Channel, user, ref string) (Item, bool, error)
+	// ItemFile returns bytes of an item's file from offset on, at most limit.
+	ItemFile(ctx context.Context, seq, offset int64, limit int) ([]byte, error)
+	// SetBubble and Bubble keep the message that shows a run while it goes on.
+	SetBubble(ctx context.Context, channel claw.Channel, user string, run claw.RunID, ref string) error
+	Bubble(ctx context.Context, run claw.RunID) (ref string, err error)
+	// PruneItems forgets what was done with before a time, but nothing that is still to be shown.
+	PruneItems(ctx context.Context, before time.Time) error
+}
+
+// Options is what an Outbox is made of; all fields but Step are required.
+type Options struct {
+	Store Store
+	// Card reads an approval as it is shown now.
+	Card func(ctx context.Context, approval string) (*wire.Card, error)
+	// Failed is told of an item that was given up, for the audit log.
+	Failed func(item Item, why string)
+	Now    func() time.Time
+	Log    *slog.Logger
+	// Step is called at each named step, so that a test can end the process there. Nil means none.
+	Step func(step string)
+}
+
+// Outbox hands items to bridges. It is safe for concurrent use.
+type Outbox struct {
+	o Options
+}
+
+// New returns an outbox.
+func New(o Options) *Outbox {
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
+	return &Outbox{o: o}
+}
+
+// Put stores an item and sees to it that it is shown. An item whose key the user has already changes nothing.
+func (o *Outbox) Put(ctx context.Context, item Item, file []byte) error {
+	_, err := o.o.Store.PutItem(ctx, item, file)
+	o.Wake()
+	return err
+}
+
+// Wake makes the outbox look for what is due: after an approval changed, or an item was stored by other means.
+func (o *Outbox) Wake() {}
+
+// Feed is one connected bridge that is fed. Its methods take what the bridge says.
+type Feed struct {
+	o *Outbox
+}
+
+// Serve feeds one bridge through send, which must not block, until ctx ends. send reports false when
+// the bridge is gone.
+func (o *Outbox) Serve(ctx context.Context, channel claw.Channel, send func(wire.Down) bool) *Feed {
+	return &Feed{o: o}
+}
+
+// Sent takes the bridge's word that a part is shown.
+func (f *Feed) Sent(ctx context.Context, in wire.Sent) {}
+
+// Unsent takes the bridge's word that a part was not taken.
+func (f *Feed) Unsent(ctx context.Context, in wire.Unsent) {}
+
+// Fetch answers with bytes of an item's file.
+func (f *Feed) Fetch(ctx context.Context, in wire.Fetch) {}
