@@ -19,7 +19,7 @@ import (
 // Times of the supervisor.
 const (
 	firstBackoff = 200 * time.Millisecond
-	lastBackoff  = 30 * time.Second
+	lastBackoff  = longestBackoff
 	steadyAfter  = 30 * time.Second // a process that lived that long starts again at the first back-off
 	stopGrace    = 10 * time.Second // from SIGTERM to SIGKILL
 )
