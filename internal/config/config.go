@@ -89,10 +89,12 @@ type Example struct {
 	Tier string         `yaml:"tier"`
 }
 
-// Approvals says how long a question stays open.
+// Approvals says how long a question stays open, and when a message is too old to act on unasked.
 type Approvals struct {
 	Expiry          Duration `yaml:"expiry"`          // default 30m
 	HeartbeatExpiry Duration `yaml:"heartbeatExpiry"` // default 8h
+	// LateAfter is how old a message may be when it reaches us and still be acted on unasked; default 5m.
+	LateAfter Duration `yaml:"lateAfter"`
 }
 
 // Heartbeat is a prompt on a clock.

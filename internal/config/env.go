@@ -12,13 +12,18 @@ import (
 type envVar struct {
 	name    string
 	meaning string
-	get     func(*Secrets) *Secret // nil for the list of ids
+	// Where it goes: get for a secret, set for a value that is none, which says why it cannot be.
+	get func(*Secrets) *Secret
+	set func(*Secrets, string) (why string)
+	// show is a value of the second kind, for people.
+	show func(*Secrets) any
 }
 
 // Names of the variables that .env may hold.
 const (
 	envTelegramToken    = "TELEGRAM_BOT_TOKEN"
 	envAllowedUsers     = "ALLOWED_USER_IDS"
+	envTelegramAPI      = "TELEGRAM_API_URL"
 	envAnthropicKey     = "ANTHROPIC_API_KEY"
 	envOpenAIKey        = "OPENAI_API_KEY"
 	envCapabilitySecret = "CAPABILITY_SECRET"
@@ -30,12 +35,15 @@ const capabilityPublicKey = "CAPABILITY_PUBLIC_KEY"
 
 func envVars() []envVar {
 	return []envVar{
-		{envTelegramToken, "The bot's token, from @BotFather. Only the bridge gets it.", func(s *Secrets) *Secret { return &s.TelegramBotToken }},
-		{envAllowedUsers, "Numeric Telegram ids that may talk to the agent. Empty: nobody.", nil},
-		{envAnthropicKey, "The key for Claude. Only the gateway gets it.", func(s *Secrets) *Secret { return &s.AnthropicAPIKey }},
-		{envOpenAIKey, "The key for llm.provider openai. Only the gateway gets it.", func(s *Secrets) *Secret { return &s.OpenAIAPIKey }},
-		{envCapabilitySecret, "Signs what each tool call may touch. Generated; only the gateway gets it.", func(s *Secrets) *Secret { return &s.CapabilitySecret }},
-		{envOAuthKey, "Seals the tokens of connected services. Generated; only the gateway gets it.", func(s *Secrets) *Secret { return &s.OAuthKey }},
+		{name: envTelegramToken, meaning: "The bot's token, from @BotFather. Only the bridge gets it.", get: func(s *Secrets) *Secret { return &s.TelegramBotToken }},
+		{name: envAllowedUsers, meaning: "Numeric Telegram ids that may talk to the agent; the first is the owner. Empty: nobody. The bridge and the gateway each check it.",
+			set: setUserIDs, show: func(s *Secrets) any { return s.AllowedUserIDs }},
+		{name: envTelegramAPI, meaning: "Another server that speaks Telegram's Bot API, such as one of your own. Empty: Telegram's. Only the bridge gets it.",
+			set: setTelegramAPI, show: func(s *Secrets) any { return s.TelegramAPIURL }},
+		{name: envAnthropicKey, meaning: "The key for Claude. Only the gateway gets it.", get: func(s *Secrets) *Secret { return &s.AnthropicAPIKey }},
+		{name: envOpenAIKey, meaning: "The key for llm.provider openai. Only the gateway gets it.", get: func(s *Secrets) *Secret { return &s.OpenAIAPIKey }},
+		{name: envCapabilitySecret, meaning: "Signs what each tool call may touch. Generated; only the gateway gets it.", get: func(s *Secrets) *Secret { return &s.CapabilitySecret }},
+		{name: envOAuthKey, meaning: "Seals the tokens of connected services. Generated; only the gateway gets it.", get: func(s *Secrets) *Secret { return &s.OAuthKey }},
 	}
 }
 
@@ -144,6 +152,22 @@ func envValue(raw string) (value, why string) {
 		}
 	}
 	return "", "the closing quote is missing"
+}
+
+func setUserIDs(s *Secrets, value string) (why string) {
+	s.AllowedUserIDs, why = parseUserIDs(value)
+	return why
+}
+
+// setTelegramAPI takes the base of a server: what the bridge sends there begins with the bot's token.
+func setTelegramAPI(s *Secrets, value string) (why string) {
+	if value == "" {
+		return ""
+	}
+	if why, _ = checkBaseURL(value); why == "" {
+		s.TelegramAPIURL = strings.TrimRight(value, "/")
+	}
+	return why
 }
 
 // parseUserIDs reads numbers between commas or spaces.

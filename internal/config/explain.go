@@ -219,7 +219,7 @@ func (s Secrets) Explain(name string) (setting Setting, ok bool) {
 		if v.get != nil {
 			setting.Value = v.get(&s).Hint()
 		} else {
-			setting.Value = s.AllowedUserIDs
+			setting.Value = v.show(&s)
 		}
 		return setting, true
 	}

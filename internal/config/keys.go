@@ -66,9 +66,10 @@ func table() key {
 			{name: "notify", kind: list, each: ruleKey(), meaning: "Calls that run and then tell you."},
 			{name: "autoApprove", kind: list, each: ruleKey(), meaning: "Calls that run."},
 		}},
-		{name: "approvals", kind: group, meaning: "How long a question stays open; then the answer is no.", keys: []key{
+		{name: "approvals", kind: group, meaning: "How long a question stays open; then the answer is no. And when a message is too old to act on unasked.", keys: []key{
 			{name: "expiry", kind: duration, def: "30m", min: float64(10 * time.Second), max: float64(24 * time.Hour), meaning: "For what a message of yours asked."},
 			{name: "heartbeatExpiry", kind: duration, def: "8h", min: float64(10 * time.Second), max: float64(7 * 24 * time.Hour), meaning: "For what a heartbeat asked."},
+			{name: "lateAfter", kind: duration, def: "5m", min: float64(time.Minute), max: float64(24 * time.Hour), meaning: "A message that is older than this when it arrives, because this computer was off, may have lost its sense: every call for it that would change something asks first."},
 		}},
 		{name: "trustedDomains", kind: list, each: &key{kind: text, meaning: "example.com, or *.example.com for every name below it."}, meaning: "Domains that the web executor may reach when a rule allows the call."},
 		{name: "heartbeats", kind: list, each: &key{kind: group, meaning: "One prompt on a clock.", keys: heartbeatKeys()}, meaning: "Prompts on a clock. They have no more rights than a message."},

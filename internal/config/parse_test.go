@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	validator "github.com/google/jsonschema-go/jsonschema"
@@ -200,6 +201,18 @@ func TestProvider(t *testing.T) {
 	}
 }
 
+func TestLateAfter(t *testing.T) {
+	if cfg, _ := parse(t, ""); cfg.Approvals.LateAfter != config.Duration(5*time.Minute) {
+		t.Errorf("lateAfter = %v by default, want 5m", cfg.Approvals.LateAfter)
+	}
+	for text, ok := range map[string]bool{"1m": true, "24h": true, "59s": false, "24h1s": false, "0s": false, "-5m": false, "never": false} {
+		cfg, _, err := config.Parse("x.yaml", []byte("approvals: {lateAfter: "+text+"}\n"), "/home/ada")
+		if (err == nil) != ok || ok && cfg.Approvals.LateAfter.String() != text && text != "24h" {
+			t.Errorf("lateAfter %s: %v, want ok %t", text, err, ok)
+		}
+	}
+}
+
 func TestUnits(t *testing.T) {
 	for text, want := range map[string]config.Bytes{"0": 0, "7": 7, "7B": 7, "64KiB": 64 << 10, "256MiB": 256 << 20, "2GiB": 2 << 30} {
 		if got, err := config.ParseBytes(text); err != nil || got != want {
@@ -249,6 +262,7 @@ func TestSchemaAgreesWithTheParser(t *testing.T) {
 		"text for a number":  {"llm: {iterations: \"3\"}", false},
 		"out of range":       {"llm: {iterations: 11}", false},
 		"a bare duration":    {"llm: {timeout: 90}", false},
+		"late after":         {"approvals: {lateAfter: 1h30m}", true},
 		"a decimal unit":     {"executors: {shell: {memory: 1GB}}", false},
 		"a mode":             {"mounts: [{name: a, host: /srv/a, container: /a, mode: wr}]", false},
 		"what to hide":       {"mounts: [{name: workspace, host: /srv/a, container: /a, hide: ['**/x']}]", true},

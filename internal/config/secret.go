@@ -73,6 +73,7 @@ func (s Secret) distinct() int {
 type Secrets struct {
 	TelegramBotToken Secret
 	AllowedUserIDs   []int64 // empty: nobody
+	TelegramAPIURL   string  // no secret; empty: Telegram's own server
 	AnthropicAPIKey  Secret
 	OpenAIAPIKey     Secret
 	CapabilitySecret Secret // at least 32 bytes; capability tokens are signed with a key made from it

@@ -84,11 +84,9 @@ func assemble(values map[string]string, places map[string]Place, path string) (S
 	for _, v := range envVars() {
 		value := values[v.name]
 		if v.get == nil {
-			ids, why := parseUserIDs(value)
-			if why != "" {
+			if why := v.set(&s, value); why != "" {
 				fail(v.name, "%s", why)
 			}
-			s.AllowedUserIDs = ids
 			continue
 		}
 		if strings.ContainsAny(value, " \t\r\n\x00") {
@@ -221,15 +219,24 @@ type Partition struct {
 // form that the runner reads; the runner gets no secret at all.
 func (s Secrets) Partition(publicKey string) Partition {
 	pair := func(name string, value Secret) string { return name + "=" + value.Reveal() }
+	users := ""
+	if s.TelegramBotToken != "" {
+		// No secret: the gateway judges by its own copy who may talk and decide, whatever a bridge says.
+		users = envAllowedUsers + "=" + s.userIDs()
+	}
+	return Partition{
+		Gateway: set(pair(envAnthropicKey, s.AnthropicAPIKey), pair(envOpenAIKey, s.OpenAIAPIKey), pair(envCapabilitySecret, s.CapabilitySecret), pair(envOAuthKey, s.OAuthKey), users),
+		Runner:  set(capabilityPublicKey + "=" + publicKey),
+		Bridge:  set(pair(envTelegramToken, s.TelegramBotToken), envAllowedUsers+"="+s.userIDs(), envTelegramAPI+"="+s.TelegramAPIURL),
+	}
+}
+
+func (s Secrets) userIDs() string {
 	ids := make([]string, len(s.AllowedUserIDs))
 	for i, id := range s.AllowedUserIDs {
 		ids[i] = strconv.FormatInt(id, 10)
 	}
-	return Partition{
-		Gateway: set(pair(envAnthropicKey, s.AnthropicAPIKey), pair(envOpenAIKey, s.OpenAIAPIKey), pair(envCapabilitySecret, s.CapabilitySecret), pair(envOAuthKey, s.OAuthKey)),
-		Runner:  set(capabilityPublicKey + "=" + publicKey),
-		Bridge:  set(pair(envTelegramToken, s.TelegramBotToken), envAllowedUsers+"="+strings.Join(ids, ",")),
-	}
+	return strings.Join(ids, ",")
 }
 
 // set leaves out variables without a value.

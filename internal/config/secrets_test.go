@@ -76,7 +76,7 @@ func TestBadEnv(t *testing.T) {
 6:16 OPENAI_API_KEY: the closing quote is missing
 7:1 ALLOWED_USER_IDS: "@ada" is no user id; Telegram ids are whole numbers above 0 (a name can be taken over, a number cannot)
 8:1 no space may stand before =
-9:1 unknown name "NOTHING_LIKE_IT"; known here: TELEGRAM_BOT_TOKEN, ALLOWED_USER_IDS, ANTHROPIC_API_KEY, OPENAI_API_KEY, CAPABILITY_SECRET, OAUTH_KEY
+9:1 unknown name "NOTHING_LIKE_IT"; known here: TELEGRAM_BOT_TOKEN, ALLOWED_USER_IDS, TELEGRAM_API_URL, ANTHROPIC_API_KEY, OPENAI_API_KEY, CAPABILITY_SECRET, OAUTH_KEY
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("errors, -want +got:\n%s", diff)
@@ -98,6 +98,29 @@ func TestWeakSecretsAreRefused(t *testing.T) {
 	} {
 		if _, err := config.LoadSecrets(writeEnv(t, line, 0o600), nil, config.SecretOptions{}); err == nil {
 			t.Errorf("%s: LoadSecrets accepts it", name)
+		}
+	}
+}
+
+func TestTelegramAPIURL(t *testing.T) {
+	for value, want := range map[string]string{
+		"":                               "",
+		"http://localhost:8081":          "http://localhost:8081",
+		"https://bots.example.org/tg/":   "https://bots.example.org/tg",
+		"bots.example.org":               "!want a URL",
+		"ftp://bots.example.org":         "!want a URL",
+		"file:///etc/passwd":             "!want a URL",
+		"https://a:b@bots.example.org":   "!no password",
+		"https://bots.example.org/?x=$1": "!space, a quote",
+		"'https://bots.example.org/?x'":  "!without ?",
+	} {
+		got, err := config.LoadSecrets(writeEnv(t, "TELEGRAM_API_URL="+value, 0o600), nil, config.SecretOptions{})
+		why, bad := strings.CutPrefix(want, "!")
+		if bad != (err != nil) || bad && !strings.Contains(err.Error(), why) || !bad && got.TelegramAPIURL != want {
+			t.Errorf("TELEGRAM_API_URL=%s: %q, %v; want %s", value, got.TelegramAPIURL, err, want)
+		}
+		if setting, ok := got.Explain("TELEGRAM_API_URL"); !ok || setting.Value != got.TelegramAPIURL {
+			t.Errorf("Explain(TELEGRAM_API_URL) = %+v, %t", setting, ok)
 		}
 	}
 }
@@ -163,15 +186,22 @@ func TestSecretsAreGeneratedOnce(t *testing.T) {
 }
 
 func TestPartitionGivesEachItsOwn(t *testing.T) {
-	s := config.Secrets{TelegramBotToken: "t", AllowedUserIDs: []int64{1, 2}, AnthropicAPIKey: "a", CapabilitySecret: "c==", OAuthKey: "o="}
+	s := config.Secrets{TelegramBotToken: "t", AllowedUserIDs: []int64{1, 2}, TelegramAPIURL: "http://localhost:1", AnthropicAPIKey: "a", CapabilitySecret: "c==", OAuthKey: "o="}
 	got := s.Partition("pub=")
+	s.TelegramBotToken = ""
+	without := s.Partition("pub=")
+	s.TelegramBotToken, s.AllowedUserIDs, s.TelegramAPIURL = "t", nil, ""
+	nobody := s.Partition("pub=")
 	for _, tc := range []struct {
 		process   string
 		got, want []string
 	}{
-		{"gateway", got.Gateway, []string{"ANTHROPIC_API_KEY=a", "CAPABILITY_SECRET=c==", "OAUTH_KEY=o="}},
+		{"gateway", got.Gateway, []string{"ANTHROPIC_API_KEY=a", "CAPABILITY_SECRET=c==", "OAUTH_KEY=o=", "ALLOWED_USER_IDS=1,2"}},
 		{"runner", got.Runner, []string{"CAPABILITY_PUBLIC_KEY=pub="}},
-		{"bridge", got.Bridge, []string{"TELEGRAM_BOT_TOKEN=t", "ALLOWED_USER_IDS=1,2"}},
+		{"bridge", got.Bridge, []string{"TELEGRAM_BOT_TOKEN=t", "ALLOWED_USER_IDS=1,2", "TELEGRAM_API_URL=http://localhost:1"}},
+		{"gateway without a bot", without.Gateway, []string{"ANTHROPIC_API_KEY=a", "CAPABILITY_SECRET=c==", "OAUTH_KEY=o="}},
+		{"gateway of a bot for nobody", nobody.Gateway, []string{"ANTHROPIC_API_KEY=a", "CAPABILITY_SECRET=c==", "OAUTH_KEY=o="}},
+		{"bridge for nobody", nobody.Bridge, []string{"TELEGRAM_BOT_TOKEN=t"}},
 	} {
 		if diff := cmp.Diff(tc.want, tc.got); diff != "" {
 			t.Errorf("%s, -want +got:\n%s", tc.process, diff)
