@@ -59,6 +59,10 @@ type Mount struct {
 	Hide []string `yaml:"hide"`
 }
 
+// InboxMount names the mount whose folder SecureClaw writes files into that came in a chat. It is
+// read-only for every tool.
+const InboxMount = "inbox"
+
 // ActionTiers are the three lists of rules; they are searched strictest first.
 type ActionTiers struct {
 	RequireApproval []Rule `yaml:"requireApproval"`

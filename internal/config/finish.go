@@ -101,6 +101,11 @@ func (s *source) finishExecutors(cfg *Config) {
 			s.fail(s.place(at+".domains"), at+".domains", "%s.domains: the %s executor has no network; domains stand under executors.web", at, name)
 		}
 		s.domains(e.Domains, at+".domains")
+		if given := func(m Mount) bool { return m.Name == InboxMount }; !broken && s.place(at+".mounts").File == BuiltIn && !slices.ContainsFunc(cfg.Mounts, given) {
+			// The built-in list names the inbox; a file with mounts of its own need not have one.
+			e.Mounts = slices.DeleteFunc(e.Mounts, func(name string) bool { return name == InboxMount })
+			cfg.Executors[name] = e
+		}
 		seen := map[string]int{}
 		for i, mount := range e.Mounts {
 			key := fmt.Sprintf("%s.mounts[%d]", at, i)
@@ -155,6 +160,9 @@ func (s *source) finishMounts(mounts []Mount, home string) {
 				s.fail(s.place(at+".host"), at+".host", "%s.host: %s", at, why)
 			}
 			m.Host = host
+		}
+		if m.Name == InboxMount && m.Mode != "ro" {
+			s.fail(s.place(at+".mode"), at+".mode", "%s.mode: the mount %s must be ro; only SecureClaw writes there", at, InboxMount)
 		}
 		s.finishHide(m, at)
 		if m.Container == "" {

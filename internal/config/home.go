@@ -27,7 +27,7 @@ type Dirs struct {
 const maxRuntime = 80
 
 // Home decides where everything is. flag (--home DIR), or else SECURECLAW_HOME, puts all of it into
-// one folder: config/secureclaw.yaml, .env, state, run, workspace. Without it the XDG folders are
+// one folder: config/secureclaw.yaml, .env, state, run, workspace, inbox. Without it the XDG folders are
 // used. env reads the environment. Nothing is created: see [Dirs.Prepare].
 func Home(flag string, env func(string) string) (Dirs, error) {
 	if flag == "" {
@@ -91,7 +91,7 @@ func shortRuntime(dir, home string, env func(string) string) string {
 }
 
 // Prepare creates what a first run needs: the private folders (0700), secureclaw.yaml from the
-// built-in one, and the workspace. What exists stays as it is; a private folder that others can
+// built-in one, the workspace and the inbox. What exists stays as it is; a private folder that others can
 // open, or that is not ours, is an error with the command that mends it.
 func (d Dirs) Prepare() error {
 	for _, dir := range []string{d.Home, filepath.Dir(d.Config), filepath.Dir(d.Env)} {
@@ -111,6 +111,15 @@ func (d Dirs) Prepare() error {
 			return err
 		}
 	} else if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	// Only we write into the inbox; tools, who are user 1000, read it.
+	inbox := filepath.Join(d.Home, "inbox")
+	if err := os.Mkdir(inbox, 0o755); err == nil {
+		if err := os.Chmod(inbox, 0o755); err != nil { // whatever the umask took
+			return err
+		}
+	} else if !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	if _, err := os.Lstat(d.Config); errors.Is(err, fs.ErrNotExist) {

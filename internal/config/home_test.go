@@ -88,8 +88,12 @@ func TestPrepare(t *testing.T) {
 		}
 	}
 	cfg, warnings, err := config.Load(dirs.Config, config.LoadOptions{Dirs: dirs})
-	if err != nil || len(cfg.Mounts) != 1 || cfg.Mounts[0].Host != filepath.Join(dirs.Home, "workspace") {
+	if err != nil || len(cfg.Mounts) != 2 || cfg.Mounts[0].Host != filepath.Join(dirs.Home, "workspace") || cfg.Mounts[1].Host != filepath.Join(dirs.Home, "inbox") {
 		t.Fatalf("Load after Prepare = %+v, %v", cfg, err)
+	}
+	// Tools are another user, who must be able to read the inbox and must not be able to write it.
+	if info, err := os.Stat(filepath.Join(dirs.Home, "inbox")); err != nil || info.Mode().Perm() != 0o755 {
+		t.Errorf("inbox: %v, %v; want mode 0755", info, err)
 	}
 	if os.Geteuid() == 0 && len(warnings) > 0 {
 		t.Errorf("Load after Prepare warns: %v", warnings)
@@ -217,7 +221,7 @@ func TestExplain(t *testing.T) {
 		"llm.modle":      `did you mean "model"`,
 		"executor.shell": `did you mean "executors"`,
 		"mounts.host":    "mounts[0]",
-		"mounts[7].host": "has 1 items",
+		"mounts[7].host": "has 2 items",
 		"llm.model.x":    "no keys below",
 		"executors.shel": `did you mean "shell"`,
 	} {

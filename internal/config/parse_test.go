@@ -6,6 +6,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -109,8 +110,10 @@ func TestHiddenIsWhatAsks(t *testing.T) {
 		t.Fatalf("requireApproval[0] = %s, want the rule for secrets", rule)
 	}
 	want := []string(rule.When["path"])
-	if diff := cmp.Diff(want, shipped.Mounts[0].Hide); diff != "" {
-		t.Errorf("mounts[0].hide of the shipped file (-rule +hide):\n%s", diff)
+	for i := range shipped.Mounts {
+		if diff := cmp.Diff(want, shipped.Mounts[i].Hide); diff != "" {
+			t.Errorf("mounts[%d].hide of the shipped file (-rule +hide):\n%s", i, diff)
+		}
 	}
 	if diff := cmp.Diff(want, config.Mount{}.Hidden()); diff != "" {
 		t.Errorf("what the zero Mount hides (-rule +hidden):\n%s", diff)
@@ -197,6 +200,32 @@ func TestProvider(t *testing.T) {
 		cfg := &config.Config{LLM: config.LLM{Provider: tc.provider}}
 		if got := cfg.Provider(config.Secrets{AnthropicAPIKey: tc.key}); got != tc.want {
 			t.Errorf("provider %q, key set %t: Provider = %q, want %q", tc.provider, tc.key != "", got, tc.want)
+		}
+	}
+}
+
+func TestInbox(t *testing.T) {
+	const other = "mounts: [{name: workspace, host: a, container: /a}"
+	for name, tc := range map[string]struct {
+		text  string
+		file  string // mounts of the file executor
+		wrong string
+	}{
+		"as shipped":                   {"", "workspace inbox", ""},
+		"no inbox, built-in executors": {other + "]", "workspace", ""},
+		"an inbox of one's own":        {other + ", {name: inbox, host: b, container: /b}]", "workspace inbox", ""},
+		"asked for and not there":      {other + "]\nexecutors: {file: {mounts: [inbox]}}", "", "no mount is called"},
+		"writable":                     {other + ", {name: inbox, host: b, container: /b, mode: rw}]", "", "mounts[1].mode: the mount inbox must be ro"},
+	} {
+		cfg, _, err := config.Parse("x.yaml", []byte(tc.text), "/home/ada")
+		if tc.wrong != "" {
+			if err == nil || !strings.Contains(err.Error(), tc.wrong) {
+				t.Errorf("%s: %v, want an error with %q", name, err, tc.wrong)
+			}
+			continue
+		}
+		if err != nil || strings.Join(cfg.Executors["file"].Mounts, " ") != tc.file || slices.Contains(cfg.Executors["shell"].Mounts, "inbox") {
+			t.Errorf("%s: executors %+v, %v; want file with %s", name, cfg, err, tc.file)
 		}
 	}
 }

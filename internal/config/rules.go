@@ -12,7 +12,7 @@ import (
 
 // knownTools are the tools of the executors; services bring more, so an unknown name is only
 // suspicious when it is nearly one of these.
-var knownTools = []string{"run_shell_command", "read_file", "write_file", "list_directory", "search_files", "stat", "browse_web"}
+var knownTools = []string{"run_shell_command", "read_file", "write_file", "list_directory", "search_files", "stat", "send_file", "browse_web"}
 
 // pathArguments hold clean absolute paths when a rule sees them.
 var pathArguments = []string{"path", "working_directory"}

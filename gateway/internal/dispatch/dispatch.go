@@ -247,10 +247,15 @@ func sentence(r *run.Refusal) string {
 	return text
 }
 
-// labelOf is what the output of an action is worth: it comes from the user's own folders, and is private.
+// labelOf is what the output of an action is worth: it comes from the user's own folders, and is
+// private. What lies in the inbox came in a chat, and who wrote it is not known.
 func labelOf(action claw.Action) claw.Label {
 	label := claw.Label{Integrity: claw.Owned, Privacy: claw.Private}
 	for _, m := range action.Mounts {
+		if m.Name == config.InboxMount {
+			label = label.Join(claw.Label{Integrity: claw.External, Privacy: claw.Private, Sources: []string{config.InboxMount}})
+			continue
+		}
 		label = label.Join(claw.Label{Integrity: claw.Owned, Privacy: claw.Private, Sources: []string{"folder " + m.Name}})
 	}
 	return label

@@ -214,20 +214,25 @@ func peer(t *testing.T, answer func(order *run.Order, conn *wire.Conn)) (socket 
 
 func call(t *testing.T, ctx context.Context, socket string) claw.ToolResult {
 	t.Helper()
+	return callTool(t, ctx, socket, settings(), run.ToolReadFile, `{"path":"a"}`)
+}
+
+func callTool(t *testing.T, ctx context.Context, socket string, cfg *config.Config, name, input string) claw.ToolResult {
+	t.Helper()
 	key, err := capability.DeriveKey(strings.Repeat("k", 40))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tool := range dispatch.New(socket, "test", capability.NewMinter(key, time.Now), settings()).Tools() {
-		if tool.Spec().Name == run.ToolReadFile {
-			action, err := tool.Prepare([]byte(`{"path":"a"}`))
+	for _, tool := range dispatch.New(socket, "test", capability.NewMinter(key, time.Now), cfg).Tools() {
+		if tool.Spec().Name == name {
+			action, err := tool.Prepare([]byte(input))
 			if err != nil {
 				t.Fatal(err)
 			}
 			return tool.Run(ctx, gate.Call{ID: "call_1", ModelID: "t1", Session: "s", Run: "r"}, action)
 		}
 	}
-	t.Fatal("no read_file")
+	t.Fatalf("no %s", name)
 	return claw.ToolResult{}
 }
 
@@ -286,6 +291,44 @@ func TestRunnerThatMisbehaves(t *testing.T) {
 			got := call(t, t.Context(), socket)
 			if got.Status != tc.want || !strings.Contains(got.Content, tc.text) || got.Call != "call_1" {
 				t.Errorf("result = %+v, want %s with %q", got, tc.want, tc.text)
+			}
+		})
+	}
+}
+
+// A file that came in a chat was written by nobody knows whom, whichever tool reads it.
+func TestTheInboxIsExternal(t *testing.T) {
+	cfg := settings()
+	cfg.Mounts = append(cfg.Mounts, config.Mount{Name: "inbox", Host: "/srv/i", Container: "/inbox", Mode: "ro"})
+	file := cfg.Executors["file"]
+	file.Mounts = append(file.Mounts, "inbox")
+	cfg.Executors["file"] = file
+	private := claw.Label{Integrity: claw.Owned, Privacy: claw.Private}
+	external := claw.Label{Integrity: claw.External, Privacy: claw.Private, Sources: []string{"inbox"}}
+	for name, tc := range map[string]struct {
+		shell bool // sees the inbox too
+		tool  string
+		in    string
+		want  claw.Label
+	}{
+		"a file of the inbox":   {false, run.ToolReadFile, `{"path":"/inbox/a"}`, external},
+		"its names":             {false, run.ToolListDirectory, `{"path":"/inbox"}`, external},
+		"another file":          {false, run.ToolReadFile, `{"path":"/notes/a"}`, private.Join(claw.Label{Integrity: claw.Owned, Sources: []string{"folder notes"}})},
+		"a command without it":  {false, run.ToolShell, `{"command":"ls"}`, private.Join(claw.Label{Integrity: claw.Owned, Sources: []string{"folder workspace", "folder notes"}})},
+		"a command that has it": {true, run.ToolShell, `{"command":"ls"}`, external.Join(claw.Label{Sources: []string{"folder workspace", "folder notes"}})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			shell := settings().Executors["shell"]
+			if tc.shell {
+				shell.Mounts = append(shell.Mounts, "inbox")
+			}
+			cfg.Executors["shell"] = shell
+			socket := peer(t, func(_ *run.Order, conn *wire.Conn) {
+				_ = conn.Send(run.Event{Result: &run.Result{Outcome: run.Finished, Output: &run.Output{Call: "call_1", Status: run.OutputOK, Value: strict.Value(`{}`)}}})
+			})
+			got := callTool(t, t.Context(), socket, cfg, tc.tool, tc.in)
+			if diff := cmp.Diff(tc.want, got.Label); diff != "" || got.Status != claw.OK {
+				t.Errorf("%s %s: %+v, label (-want +got):\n%s", tc.tool, tc.in, got, diff)
 			}
 		})
 	}
