@@ -11,6 +11,7 @@ package outbox
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -106,16 +107,24 @@ func (o *Outbox) Put(ctx context.Context, item Item, file []byte) error {
 // Wake makes the outbox look for what is due: after an approval changed, or an item was stored by other means.
 func (o *Outbox) Wake() {}
 
+// ErrTaken is a second bridge on a channel that is served already.
+var ErrTaken = errors.New("another bridge is served on this channel")
+
 // Feed is one connected bridge that is fed. Its methods take what the bridge says.
 type Feed struct {
 	o *Outbox
 }
 
-// Serve feeds one bridge through send, which must not block, until ctx ends. send reports false when
-// the bridge is gone.
-func (o *Outbox) Serve(ctx context.Context, channel claw.Channel, send func(wire.Down) bool) *Feed {
-	return &Feed{o: o}
+// Serve feeds one bridge through send, until ctx ends, send reports false because the bridge is
+// gone, or [Feed.Close]. send must not block. It fails with ErrTaken while another bridge is served on the
+// channel. Who called Serve closes the feed, always.
+func (o *Outbox) Serve(ctx context.Context, channel claw.Channel, send func(wire.Down) bool) (*Feed, error) {
+	return &Feed{o: o}, nil
 }
+
+// Close ends the feed and waits for it. What was under way is due again, for the next bridge. It
+// must not be called from within send.
+func (f *Feed) Close() {}
 
 // Sent takes the bridge's word that a part is shown.
 func (f *Feed) Sent(ctx context.Context, in wire.Sent) {}
