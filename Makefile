@@ -31,6 +31,10 @@ check: ## gofmt, vet, staticcheck, govulncheck, tidy, and the tests that need no
 bench: setup build images ## measure; docs/benchmarks.md explains the figures
 	@scripts/bench.sh
 
+.PHONY: chaos
+chaos: setup images ## kill processes at random, a thousand times, and check that nothing is lost or done twice
+	@scripts/chaos.sh
+
 .PHONY: build
 build: ## build bin/secureclaw and the executors
 	@mkdir -p bin

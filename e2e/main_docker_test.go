@@ -16,14 +16,14 @@ import (
 	"testing"
 )
 
-// binDir holds the program that all stories run. TestMain alone writes it.
+// binDir holds the two builds of the program that the stories run. TestMain alone writes it.
 var binDir string
 
 func TestMain(m *testing.M) {
 	os.Exit(withProgram(m.Run))
 }
 
-// withProgram builds the program once. A story that cannot run must fail, so a missing image is an error here.
+// withProgram builds the program once in each way. A story that cannot run must fail, so a missing image is an error here.
 func withProgram(stories func() int) int {
 	dir, err := os.MkdirTemp("", "claw-bin")
 	if err != nil {
@@ -32,10 +32,12 @@ func withProgram(stories func() int) int {
 	}
 	defer os.RemoveAll(dir)
 	binDir = dir
-	build := exec.Command("go", "build", "-buildvcs=false", "-o", filepath.Join(dir, "secureclaw"), "../cmd/secureclaw")
-	if out, err := build.CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-		return 1
+	for name, flags := range map[string][]string{program(): nil, dyingProgram(): dyingBuild()} {
+		args := append([]string{"build", "-buildvcs=false", "-o", name}, flags...)
+		if out, err := exec.Command("go", append(args, "../cmd/secureclaw")...).CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+			return 1
+		}
 	}
 	for _, image := range []string{"secureclaw/executor-shell:latest", "secureclaw/executor-file:latest"} {
 		if out, err := exec.Command("docker", "image", "inspect", "--format", "{{.Id}}", image).CombinedOutput(); err != nil {
@@ -47,3 +49,15 @@ func withProgram(stories func() int) int {
 }
 
 func program() string { return filepath.Join(binDir, "secureclaw") }
+
+// dyingProgram is the build that ends itself at a named step, see cmd/secureclaw/failpoint_on.go.
+func dyingProgram() string { return filepath.Join(binDir, "dying", "secureclaw") }
+
+// dyingBuild is how it is built. CHAOS_RACE=1 makes its processes look for data races, which takes more time.
+func dyingBuild() []string {
+	flags := []string{"-tags", "failpoint"}
+	if os.Getenv("CHAOS_RACE") == "1" {
+		flags = append(flags, "-race")
+	}
+	return flags
+}

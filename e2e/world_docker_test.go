@@ -34,6 +34,8 @@ type world struct {
 	t       testing.TB
 	home    string
 	model   *fake.Server      // nil: the rehearsal model
+	tg      *fake.Telegram    // nil: no messenger
+	program string            // the program file of all its processes
 	secrets map[string]string // by the name in .env
 	env     []string          // of `up`, beside a bare one
 
@@ -76,6 +78,10 @@ type setting struct {
 	config string // secureclaw.yaml; empty: the built-in one
 	model  *fake.Server
 	env    []string
+	// telegram is who may talk to the agent there, the owner first; empty: no messenger.
+	telegram []int64
+	// dies is set when the processes are of the build that can end at a named step.
+	dies bool
 }
 
 // newWorld makes an installation and starts nothing. Its end, and what it left, is checked with the test's.
@@ -85,14 +91,22 @@ func newWorld(t testing.TB, s setting) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, home: home, model: s.model, env: s.env, said: &transcript{}, shown: &transcript{}, secrets: map[string]string{
-		"CAPABILITY_SECRET": randomSecret(), "OAUTH_KEY": randomSecret(), "TELEGRAM_BOT_TOKEN": "123456789:" + randomSecret()[:35],
+	w := &world{t: t, home: home, model: s.model, program: program(), env: s.env, said: &transcript{}, shown: &transcript{}, secrets: map[string]string{
+		"CAPABILITY_SECRET": randomSecret(), "OAUTH_KEY": randomSecret(),
 	}}
+	if s.dies {
+		w.program = dyingProgram()
+	}
 	if s.model != nil {
 		w.secrets["ANTHROPIC_API_KEY"] = "sk-ant-api03-" + strings.NewReplacer("+", "-", "/", "_", "=", "").Replace(randomSecret())
 		w.env = append(w.env, "ANTHROPIC_BASE_URL="+s.model.URL)
 	}
 	var lines strings.Builder
+	if len(s.telegram) > 0 {
+		w.secrets["TELEGRAM_BOT_TOKEN"] = "123456789:" + rand.Text() + "-abc_DEF9"
+		w.tg = fake.NewTelegram(t, w.secrets["TELEGRAM_BOT_TOKEN"])
+		fmt.Fprintf(&lines, "TELEGRAM_API_URL=%s\nTELEGRAM_ALLOWED_USERS=%s\n", w.tg.URL(), joinIDs(s.telegram))
+	}
 	for name, value := range w.secrets {
 		fmt.Fprintf(&lines, "%s=%s\n", name, value)
 	}
@@ -139,7 +153,7 @@ func bareEnv() []string {
 // start runs `secureclaw up` and waits for its ready line.
 func (w *world) start() {
 	w.t.Helper()
-	w.up = exec.Command(program(), "--home", w.home, "up")
+	w.up = exec.Command(w.program, "--home", w.home, "up")
 	w.up.Env = append(bareEnv(), w.env...)
 	w.up.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	reader, writer := io.Pipe()
@@ -224,7 +238,7 @@ func (w *world) processes() []process {
 		raw, err := os.ReadFile(name)
 		args := strings.Split(strings.TrimRight(string(raw), "\x00"), "\x00")
 		at := slices.Index(args, "--home")
-		if err != nil || at < 0 || at+1 >= len(args) || args[at+1] != w.home || args[0] != program() {
+		if err != nil || at < 0 || at+1 >= len(args) || args[at+1] != w.home || args[0] != w.program {
 			continue
 		}
 		pid, _ := strconv.Atoi(strings.Split(name, "/")[2])
@@ -327,7 +341,7 @@ func (w *world) claw(args ...string) outcome {
 // begin starts a command and returns how to wait for its end.
 func (w *world) begin(args ...string) func() outcome {
 	w.t.Helper()
-	cmd := exec.Command(program(), append([]string{"--home", w.home}, args...)...)
+	cmd := exec.Command(w.program, append([]string{"--home", w.home}, args...)...)
 	cmd.Env = bareEnv()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
