@@ -12,6 +12,7 @@ package outbox
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -42,6 +43,31 @@ type Item struct {
 	Shown []string // the messenger's ids of them, oldest first
 	State string   // of a card: the approval's state that is shown, empty before the first time
 	Tries int      // of the next part, so far
+}
+
+// Check refuses an item that nobody could show, or find again.
+func (i Item) Check(file []byte) error {
+	if i.Channel == "" || i.User == "" || i.Key == "" {
+		return fmt.Errorf("an outbox item needs a channel, a user and a key: %q %q %q", i.Channel, i.User, i.Key)
+	}
+	switch i.Kind {
+	case wire.SendText:
+	case wire.SendCard, wire.SendWhy:
+		if i.Approval == "" {
+			return fmt.Errorf("item %s: a %s needs an approval", i.Key, i.Kind)
+		}
+	case wire.SendFile:
+		if i.File == nil || i.File.Size != int64(len(file)) || len(file) > wire.MaxFile {
+			return fmt.Errorf("item %s: a file needs its name, its size and its bytes, at most %d", i.Key, wire.MaxFile)
+		}
+		return nil
+	default:
+		return fmt.Errorf("item %s: unknown kind %q", i.Key, i.Kind)
+	}
+	if i.File != nil || file != nil {
+		return fmt.Errorf("item %s: a %s has no file", i.Key, i.Kind)
+	}
+	return nil
 }
 
 // Store keeps items. What a method returned from is on disk.

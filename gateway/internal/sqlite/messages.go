@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/gateway/internal/outbox"
 	"github.com/secureclaw/secureclaw/internal/strict"
 )
 
@@ -25,10 +26,31 @@ func (db *DB) AcceptMessage(ctx context.Context, m claw.Message) (bool, error) {
 	return n == 1, err
 }
 
+const answer = `UPDATE messages SET state = 'answered', reply = ? WHERE channel = ? AND id = ? AND state = 'accepted'`
+
 // Answered keeps the reply to a message. The first reply stands.
 func (db *DB) Answered(ctx context.Context, channel claw.Channel, id, reply string) error {
-	_, err := db.exec(ctx, `UPDATE messages SET state = 'answered', reply = ? WHERE channel = ? AND id = ? AND state = 'accepted'`, reply, string(channel), id)
+	_, err := db.exec(ctx, answer, reply, string(channel), id)
 	return err
+}
+
+// AnsweredWith keeps the reply to a message and, in the same transaction, puts what shows it into
+// the outbox, so that there is never one without the other. It reports whether this is the first
+// reply; if not, nothing is kept and nothing is put. item may be nil.
+func (db *DB) AnsweredWith(ctx context.Context, channel claw.Channel, id, reply string, item *outbox.Item, file []byte) (first bool, err error) {
+	err = db.inTx(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, answer, reply, string(channel), id)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		if first = n == 1; err != nil || !first || item == nil {
+			return err
+		}
+		_, err = putItem(ctx, tx, *item, file)
+		return err
+	})
+	return first && err == nil, err
 }
 
 // Reply returns the reply to a message, and false while there is none.

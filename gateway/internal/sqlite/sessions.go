@@ -27,8 +27,13 @@ func (db *DB) CreateSession(ctx context.Context, s claw.Session) (bool, error) {
 
 // Sessions returns all sessions, the youngest first.
 func (db *DB) Sessions(ctx context.Context) ([]claw.Session, error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT id, channel, user, title, created, label_json,
-		(SELECT count(*) FROM turns WHERE session = id) FROM sessions ORDER BY created DESC, rowid DESC`)
+	return db.sessions(ctx, `ORDER BY s.created DESC, s.rowid DESC`)
+}
+
+// sessions returns the sessions s that a clause selects, in its order.
+func (db *DB) sessions(ctx context.Context, clause string, args ...any) ([]claw.Session, error) {
+	rows, err := db.read.QueryContext(ctx, `SELECT s.id, s.channel, s.user, s.title, s.created, s.label_json,
+		(SELECT count(*) FROM turns WHERE session = s.id) FROM sessions s `+clause, args...)
 	if err != nil {
 		return nil, explain(err)
 	}

@@ -1,5 +1,5 @@
 // Package sqlite keeps what must survive the power going off: approvals, conversations, accepted
-// messages and token counts. It is the only package with SQL in it; each owner's tables have one file.
+// messages, the outbox and token counts. It is the only package with SQL in it; each owner's tables have one file.
 //
 // It promises that what a method returned from is on disk (WAL with synchronous=FULL), that one state
 // directory has one gateway, and that the file is readable by its user alone. It refuses a directory
@@ -185,6 +185,19 @@ func (db *DB) exec(ctx context.Context, statement string, args ...any) (int64, e
 		return 0, explain(err)
 	}
 	return result.RowsAffected()
+}
+
+// inTx runs the statements of do all together or not at all.
+func (db *DB) inTx(ctx context.Context, do func(*sql.Tx) error) error {
+	tx, err := db.write.BeginTx(ctx, nil)
+	if err != nil {
+		return explain(err)
+	}
+	if err := do(tx); err != nil {
+		tx.Rollback() // says nothing that err does not
+		return explain(err)
+	}
+	return explain(tx.Commit())
 }
 
 // explain gives a failure of the disk its name.
