@@ -33,31 +33,27 @@ type Telegram struct {
 	calls      []APICall
 	faults     []*queuedFault
 
-	updates    []update
-	lastUpdate int64
-	confirmed  int64
-	allowed    []string // nil: Telegram's default
-	poll       *poll
-	webhook    string
+	updates      []update
+	lastUpdate   int64
+	confirmed    int64
+	allowed      []string // nil: Telegram's default
+	poll         *poll
+	webhook      string
+	polled       time.Time // when getUpdates was asked last,
+	offset       int64     // and for which
+	nextConflict time.Time // from when on a 409 is answered at once
 
 	lastMessage int64
 	messages    []*message
 	people      map[int64]*person
-	callbacks   map[string]*callback
+	callbacks   map[string]bool // presses that wait for an answer
 	files       map[string]*stored
 	lastID      int64 // of files and callbacks
 	toasts      []Toast
 	actions     []Action
-	commands    []Command
+	commands    []Command // the menu set last
+	menus       map[string][]Command
 	perSecond   int
-}
-
-// person is a user as the bot's server knows him.
-type person struct {
-	name, username string
-	started        bool // wrote or pressed start
-	blocked        bool
-	sent           []time.Time // when the bot wrote to him, for the rate limit
 }
 
 // APICall is one call of a method by the bot, in the order of arrival, refused or not.
@@ -116,14 +112,18 @@ func ServeTelegram(token string) (*Telegram, func()) {
 		lastUpdate:  873000000,
 		lastMessage: 40,
 		people:      make(map[int64]*person),
-		callbacks:   make(map[string]*callback),
+		callbacks:   make(map[string]bool),
 		files:       make(map[string]*stored),
+		menus:       make(map[string][]Command),
 	}
 	if id, _, ok := strings.Cut(token, ":"); ok {
 		_, _ = fmt.Sscan(id, &tg.id) // a token that is no token keeps the default
 	}
 	tg.http = httptest.NewServer(tg)
 	return tg, func() {
+		tg.mu.Lock()
+		tg.fail = func(string, ...any) {} // whoever wanted to hear is gone
+		tg.mu.Unlock()
 		close(tg.done)
 		tg.http.CloseClientConnections()
 		tg.http.Close()

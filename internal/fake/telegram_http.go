@@ -245,15 +245,3 @@ func (q *request) bool(name string) bool {
 	v := strings.ToLower(strings.TrimSpace(q.values[name]))
 	return v == "true" || v == "yes" || v == "1"
 }
-
-// object reads a parameter that is JSON; what does not fit its shape is refused.
-func (q *request) object(name, what string, into any) error {
-	raw := q.values[name]
-	if raw == "" {
-		return nil
-	}
-	if err := json.Unmarshal([]byte(raw), into); err != nil {
-		return wrong("can't parse %s JSON object", what)
-	}
-	return nil
-}

@@ -1,6 +1,7 @@
 package fake
 
 import (
+	"maps"
 	"slices"
 	"time"
 )
@@ -34,7 +35,7 @@ type ShownFile struct {
 // Shown is a message as it stands in a chat now.
 type Shown struct {
 	MessageID int64
-	Mine      bool // the user's own message
+	Mine      bool // not the bot's
 	Text      string
 	Entities  []Entity // of Text, or of Caption if there is a file
 	Buttons   [][]Button
@@ -48,10 +49,79 @@ type Shown struct {
 	EditedAt   time.Time
 }
 
+// TelegramUser is a user or a bot.
+type TelegramUser struct {
+	ID        int64
+	FirstName string
+	Username  string
+	IsBot     bool
+}
+
+func (u TelegramUser) json() map[string]any {
+	out := map[string]any{"id": u.ID, "is_bot": u.IsBot, "first_name": u.FirstName}
+	if u.Username != "" {
+		out["username"] = u.Username
+	}
+	if !u.IsBot {
+		out["language_code"] = "en"
+	}
+	return out
+}
+
+// TelegramChat is a place for messages. Type is private, group, supergroup or channel.
+type TelegramChat struct {
+	ID       int64
+	Type     string
+	Title    string // or the first name of the user
+	Username string
+}
+
+func (c TelegramChat) json() map[string]any {
+	out := map[string]any{"id": c.ID, "type": c.Type}
+	name := "title"
+	if c.Type == "private" {
+		name = "first_name"
+	}
+	if c.Title != "" {
+		out[name] = c.Title
+	}
+	if c.Username != "" {
+		out["username"] = c.Username
+	}
+	return out
+}
+
+// person is a user as the bot's server knows him.
+type person struct {
+	TelegramUser
+	started bool // wrote or pressed start
+	blocked bool
+	sent    []time.Time // when the bot wrote to him, for the rate limit
+}
+
+func (p *person) private() TelegramChat {
+	return TelegramChat{ID: p.ID, Type: "private", Title: p.FirstName, Username: p.Username}
+}
+
+// person finds a user or makes him up. The caller holds mu.
+func (tg *Telegram) person(id int64) *person {
+	p := tg.people[id]
+	if p == nil {
+		p = &person{TelegramUser: TelegramUser{ID: id, FirstName: "Ada"}}
+		tg.people[id] = p
+	}
+	return p
+}
+
+func (tg *Telegram) self() TelegramUser {
+	return TelegramUser{ID: tg.id, FirstName: "SecureClaw", Username: tg.name, IsBot: true}
+}
+
 // message is one message of one chat.
 type message struct {
-	id, chat   int64
-	user       bool // written by the user
+	id         int64
+	chat       TelegramChat
+	from       TelegramUser
 	at, edited time.Time
 	edits      int
 	text       string // or caption
@@ -63,27 +133,9 @@ type message struct {
 	extra      map[string]any // more of its JSON
 }
 
-// person finds a user or makes him up. The caller holds mu.
-func (tg *Telegram) person(id int64) *person {
-	p := tg.people[id]
-	if p == nil {
-		p = &person{name: "Ada"}
-		tg.people[id] = p
-	}
-	return p
-}
-
-func (p *person) json(id int64) map[string]any {
-	out := map[string]any{"id": id, "is_bot": false, "first_name": p.name, "language_code": "en"}
-	if p.username != "" {
-		out["username"] = p.username
-	}
-	return out
-}
-
 // find returns a message that is not deleted. The caller holds mu.
 func (tg *Telegram) find(chat, id int64) *message {
-	i := slices.IndexFunc(tg.messages, func(m *message) bool { return m.chat == chat && m.id == id })
+	i := slices.IndexFunc(tg.messages, func(m *message) bool { return m.chat.ID == chat && m.id == id })
 	if i < 0 {
 		return nil
 	}
@@ -92,15 +144,7 @@ func (tg *Telegram) find(chat, id int64) *message {
 
 // json is the message as the API tells it. The caller holds mu.
 func (tg *Telegram) json(m *message, replies bool) map[string]any {
-	p := tg.person(m.chat)
-	chat := map[string]any{"id": m.chat, "type": "private", "first_name": p.name}
-	if p.username != "" {
-		chat["username"] = p.username
-	}
-	out := map[string]any{"message_id": m.id, "date": m.at.Unix(), "chat": chat, "from": tg.me()}
-	if m.user {
-		out["from"] = p.json(m.chat)
-	}
+	out := map[string]any{"message_id": m.id, "date": m.at.Unix(), "chat": m.chat.json(), "from": m.from.json()}
 	text, entities := "text", "entities"
 	if m.file != nil {
 		text, entities = "caption", "caption_entities"
@@ -118,12 +162,10 @@ func (tg *Telegram) json(m *message, replies bool) map[string]any {
 	if m.buttons != nil {
 		out["reply_markup"] = map[string]any{"inline_keyboard": m.buttons}
 	}
-	if to := tg.find(m.chat, m.replyTo); to != nil && replies {
+	if to := tg.find(m.chat.ID, m.replyTo); to != nil && replies {
 		out["reply_to_message"] = tg.json(to, false)
 	}
-	for name, value := range m.extra {
-		out[name] = value
-	}
+	maps.Copy(out, m.extra)
 	return out
 }
 
@@ -133,21 +175,32 @@ func (tg *Telegram) Chat(user int64) []Shown {
 }
 
 // History is both sides of a chat as it stands now, oldest first.
-func (tg *Telegram) History(user int64) []Shown {
+func (tg *Telegram) History(chat int64) []Shown {
 	return read(tg, func() []Shown {
 		var out []Shown
 		for _, m := range tg.messages {
-			if m.chat == user {
-				out = append(out, m.shown())
+			if m.chat.ID == chat {
+				out = append(out, m.shown(tg.id))
 			}
 		}
 		return out
 	})
 }
 
-func (m *message) shown() Shown {
+// Message is one message as it stands now; false if there is none, or it was deleted.
+func (tg *Telegram) Message(chat, id int64) (Shown, bool) {
+	tg.mu.Lock()
+	defer tg.mu.Unlock()
+	m := tg.find(chat, id)
+	if m == nil {
+		return Shown{}, false
+	}
+	return m.shown(tg.id), true
+}
+
+func (m *message) shown(bot int64) Shown {
 	s := Shown{
-		MessageID: m.id, Mine: m.user, Text: m.text, Entities: slices.Clone(m.entities), ForceReply: m.forceReply,
+		MessageID: m.id, Mine: m.from.ID != bot, Text: m.text, Entities: slices.Clone(m.entities), ForceReply: m.forceReply,
 		Edited: m.edits, ReplyTo: m.replyTo, At: m.at, EditedAt: m.edited,
 	}
 	for _, row := range m.buttons {

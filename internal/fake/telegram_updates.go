@@ -43,56 +43,51 @@ func (tg *Telegram) push(kind string, what any) int64 {
 	return tg.lastUpdate
 }
 
-func conflict(words string) error { return unlucky(http.StatusConflict, "Conflict: "+words) }
+// conflict refuses a poll. The server takes its time for a second refusal within three seconds, so that two
+// programs that fight for a bot do not storm it. The caller holds mu, which is let go for that time.
+func (tg *Telegram) conflict(q *request, words string) error {
+	late := time.Now().Before(tg.nextConflict)
+	if late {
+		tg.mu.Unlock()
+		select {
+		case <-time.After(3 * time.Second):
+		case <-q.http.Context().Done():
+		case <-tg.done:
+		}
+		tg.mu.Lock()
+	} else {
+		tg.nextConflict = time.Now().Add(3 * time.Second)
+	}
+	return unlucky(http.StatusConflict, "Conflict: "+words)
+}
 
 // getUpdates is the long poll. It is called with mu held, and lets go of it while it waits.
 func (tg *Telegram) getUpdates(q *request) (any, error) {
 	if tg.webhook != "" {
-		return nil, conflict("can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first")
+		return nil, tg.conflict(q, "can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first")
 	}
 	if err := tg.allow(q); err != nil {
 		return nil, err
 	}
+	offset := q.integer("offset", 0)
 	limit := min(max(int(q.integer("limit", 100)), 1), 100)
 	timeout := min(max(q.integer("timeout", 0), 0), 50)
-	// Whoever asks last is the bot: an older poll, perhaps of a process that is dead, must not take its updates.
-	if tg.poll != nil {
-		close(tg.poll.other)
+	// The server slows those who ask for the same again and again.
+	if since := time.Since(tg.polled); offset == tg.offset {
+		if timeout < 3 && since < 3*time.Second {
+			timeout = 3
+		}
+		if since < time.Second/2 {
+			limit = 1
+		}
 	}
-	mine := &poll{other: make(chan struct{})}
-	tg.poll = mine
-	defer func() {
-		if tg.poll == mine {
-			tg.poll = nil
-		}
-	}()
-	tg.forget(q.integer("offset", 0))
-	ctx, cancel := context.WithTimeout(q.http.Context(), time.Duration(timeout)*time.Second)
-	defer cancel()
-	for len(tg.updates) == 0 {
-		changed := tg.changed
-		tg.mu.Unlock()
-		var err error
-		over := false
-		select {
-		case <-changed:
-		case <-mine.other:
-			err = conflict("terminated by other getUpdates request; make sure that only one bot instance is running")
-		case <-ctx.Done():
-			over = true
-		case <-tg.done:
-			over = true
-		}
-		tg.mu.Lock()
-		if err == nil && tg.webhook != "" {
-			err = conflict("terminated by setWebhook request")
-		}
-		if err != nil {
+	tg.polled, tg.offset = time.Now(), offset
+	tg.forget(offset)
+	if len(tg.updates) == 0 && timeout > 0 {
+		if err := tg.wait(q, time.Duration(timeout)*time.Second); err != nil {
 			return nil, err
 		}
-		if over {
-			break
-		}
+		tg.forget(max(offset, 0))
 	}
 	out := []map[string]any{}
 	for _, u := range tg.updates[:min(limit, len(tg.updates))] {
@@ -101,13 +96,65 @@ func (tg *Telegram) getUpdates(q *request) (any, error) {
 	return out, nil
 }
 
-// forget drops what an offset confirms: all before it, or, if it is negative, all but so many.
+// wait holds a poll until there is something for it. Whoever waits last is the bot: an older poll, perhaps of a
+// process that is dead, must not take its updates.
+func (tg *Telegram) wait(q *request, timeout time.Duration) error {
+	if tg.poll != nil {
+		close(tg.poll.other)
+	}
+	mine := &poll{other: make(chan struct{})}
+	tg.poll = mine
+	tg.happened()
+	defer func() {
+		if tg.poll == mine {
+			tg.poll = nil
+		}
+	}()
+	ctx, cancel := context.WithTimeout(q.http.Context(), timeout)
+	defer cancel()
+	for len(tg.updates) == 0 {
+		changed := tg.changed
+		tg.mu.Unlock()
+		select {
+		case <-changed:
+		case <-mine.other:
+		case <-ctx.Done():
+		case <-tg.done:
+		}
+		tg.mu.Lock()
+		if tg.poll != mine {
+			return tg.conflict(q, "terminated by other getUpdates request; make sure that only one bot instance is running")
+		}
+		if tg.webhook != "" {
+			return tg.conflict(q, "terminated by setWebhook request")
+		}
+		if ended(ctx.Done()) || ended(tg.done) {
+			return nil
+		}
+	}
+	return nil
+}
+
+func ended(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+// Polling reports whether a poll waits for updates now.
+func (tg *Telegram) Polling() bool { return read(tg, func() bool { return tg.poll != nil }) }
+
+// forget drops what an offset confirms: all before it, or, if it is negative, all but so many. An offset far
+// in the future confirms nothing.
 func (tg *Telegram) forget(offset int64) {
 	n := 0
 	switch {
 	case offset < 0:
 		n = max(0, len(tg.updates)+int(offset))
-	case offset > 0:
+	case offset <= tg.lastUpdate+11:
 		for n < len(tg.updates) && tg.updates[n].id < offset {
 			n++
 		}
@@ -125,7 +172,7 @@ func (tg *Telegram) allow(q *request) error {
 		return nil
 	}
 	var names []string
-	if err := q.object("allowed_updates", "allowed updates", &names); err != nil {
+	if err := tg.object(q, "allowed_updates", "allowed updates", &names); err != nil {
 		return err
 	}
 	known := kinds()
