@@ -235,34 +235,31 @@ func (m *message) has(data string) bool {
 	return false
 }
 
-// ForgedPress is a press that no phone would send, or no longer.
-type ForgedPress struct {
-	From      TelegramUser
-	Chat      TelegramChat // zero: the private chat of From
-	MessageID int64        // need not be a message of Chat
-	Data      string
+// Press is a press that the phone of an honest user would not send, or no longer.
+type Press struct {
+	Message int64        // need not be a message of Chat
+	Chat    TelegramChat // zero: the private chat of who presses
+	Data    string
 	// Gone sends the message as one that the server cannot show any more (date 0).
 	Gone bool
 }
 
 // PressAs sends any press.
-func (tg *Telegram) PressAs(f ForgedPress) (callbackID string) {
+func (tg *Telegram) PressAs(from int64, p Press) (callbackID string) {
 	tg.mu.Lock()
 	defer tg.mu.Unlock()
-	if f.From.FirstName == "" {
-		f.From.FirstName = "Eve"
+	who := tg.person(from)
+	if p.Chat.ID == 0 {
+		p.Chat = who.private()
 	}
-	if f.Chat.ID == 0 {
-		f.Chat = TelegramChat{ID: f.From.ID, Type: "private", Title: f.From.FirstName}
-	}
-	about := map[string]any{"message_id": f.MessageID, "chat": f.Chat.json(), "date": time.Now().Unix(), "from": tg.self().json(), "text": "…"}
-	if m := tg.find(f.Chat.ID, f.MessageID); m != nil {
+	about := map[string]any{"message_id": p.Message, "chat": p.Chat.json(), "date": time.Now().Unix(), "from": tg.self().json(), "text": "…"}
+	if m := tg.find(p.Chat.ID, p.Message); m != nil {
 		about = tg.json(m, true)
 	}
-	if f.Gone {
-		about = map[string]any{"message_id": f.MessageID, "chat": f.Chat.json(), "date": 0}
+	if p.Gone {
+		about = map[string]any{"message_id": p.Message, "chat": p.Chat.json(), "date": 0}
 	}
-	return tg.press(f.From, about, f.Data)
+	return tg.press(who.TelegramUser, about, p.Data)
 }
 
 // press sends the update of a press. The caller holds mu.
