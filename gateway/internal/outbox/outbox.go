@@ -6,101 +6,26 @@
 // user; a user whose messenger said "wait" is waited for, across a restart too. A card is never
 // copied into the outbox: its row names the approval, and what is shown is the approval as stored.
 //
+// It believes a bridge only what it asked it for: a word about an item that is not under way to this
+// bridge is ignored, a wait is cut to an hour, and what no frame can carry is given up.
+//
 // [Outbox.Put] adds an item, [Outbox.Serve] feeds one connected bridge.
 package outbox
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
 
-// Item is one thing to show to one user. Kind is one of wire.SendText and its like.
-type Item struct {
-	Seq     int64 // order of arrival, given by the store
-	Channel claw.Channel
-	User    string
-	// Key says what it is about, and makes putting it twice harmless: "reply:<message>", "card:<approval>",
-	// "notice:<call>", "unknown:<call>", …
-	Key  string
-	Kind string
-	// Run is the run that a text replies to: its bubble becomes the first part.
-	Run claw.RunID
-	// ReplyTo is the messenger's id of the user's message that this answers.
-	ReplyTo  string
-	Text     string // Markdown
-	Approval string // of a card and of a why: the approval's id
-	File     *wire.File
-	At       time.Time
-
-	// Where it stands.
-	Part  int      // how many parts are shown
-	Shown []string // the messenger's ids of them, oldest first
-	State string   // of a card: the approval's state that is shown, empty before the first time
-	Tries int      // of the next part, so far
-}
-
-// Check refuses an item that nobody could show, or find again.
-func (i Item) Check(file []byte) error {
-	if i.Channel == "" || i.User == "" || i.Key == "" {
-		return fmt.Errorf("an outbox item needs a channel, a user and a key: %q %q %q", i.Channel, i.User, i.Key)
-	}
-	switch i.Kind {
-	case wire.SendText:
-	case wire.SendCard, wire.SendWhy:
-		if i.Approval == "" {
-			return fmt.Errorf("item %s: a %s needs an approval", i.Key, i.Kind)
-		}
-	case wire.SendFile:
-		if i.File == nil || i.File.Size != int64(len(file)) || len(file) > wire.MaxFile {
-			return fmt.Errorf("item %s: a file needs its name, its size and its bytes, at most %d", i.Key, wire.MaxFile)
-		}
-		return nil
-	default:
-		return fmt.Errorf("item %s: unknown kind %q", i.Key, i.Kind)
-	}
-	if i.File != nil || file != nil {
-		return fmt.Errorf("item %s: a %s has no file", i.Key, i.Kind)
-	}
-	return nil
-}
-
-// Store keeps items. What a method returned from is on disk.
-type Store interface {
-	// PutItem adds an item and its file's bytes, and reports whether its key was new for that user.
-	PutItem(ctx context.Context, item Item, file []byte) (fresh bool, err error)
-	// DueItems returns, of each user of a channel, the one item that is next: cards first, then in order.
-	// A card is due while the state that it shows is not the state of its approval ("allowed" and
-	// "started" look the same). Users that must wait are left out; next is when the first of them may
-	// go on, zero when there is none.
-	DueItems(ctx context.Context, channel claw.Channel, now time.Time) (items []Item, next time.Time, err error)
-	// ItemSent records that a part is shown. ref may be empty. The item is done when parts are shown; a
-	// card is done when state is its approval's.
-	ItemSent(ctx context.Context, seq int64, part, parts int, ref, state string) error
-	// ItemUnsent records a failed try and until when its user must wait; never gives the item up.
-	ItemUnsent(ctx context.Context, seq int64, until time.Time, never bool, why string) error
-	// AddShown records one more message that shows an item: a duplicate whose id was lost and that a tap revealed.
-	AddShown(ctx context.Context, channel claw.Channel, user, key, ref string) error
-	// ItemByRef finds the item that a message of the messenger shows.
-	ItemByRef(ctx context.Context, channel claw.Channel, user, ref string) (Item, bool, error)
-	// ItemFile returns bytes of an item's file from offset on, at most limit.
-	ItemFile(ctx context.Context, seq, offset int64, limit int) ([]byte, error)
-	// SetBubble and Bubble keep the message that shows a run while it goes on.
-	SetBubble(ctx context.Context, channel claw.Channel, user string, run claw.RunID, ref string) error
-	Bubble(ctx context.Context, run claw.RunID) (ref string, err error)
-	// PruneItems forgets what was done with before a time, but nothing that is still to be shown.
-	PruneItems(ctx context.Context, before time.Time) error
-}
-
 // Options is what an Outbox is made of; all fields but Step are required.
 type Options struct {
 	Store Store
-	// Card reads an approval as it is shown now.
+	// Card reads an approval as it is shown now. Its State is the approval's, word for word.
 	Card func(ctx context.Context, approval string) (*wire.Card, error)
 	// Failed is told of an item that was given up, for the audit log.
 	Failed func(item Item, why string)
@@ -113,6 +38,10 @@ type Options struct {
 // Outbox hands items to bridges. It is safe for concurrent use.
 type Outbox struct {
 	o Options
+
+	mu     sync.Mutex
+	feeds  map[claw.Channel]*Feed
+	pruned time.Time
 }
 
 // New returns an outbox.
@@ -120,43 +49,52 @@ func New(o Options) *Outbox {
 	if o.Step == nil {
 		o.Step = func(string) {}
 	}
-	return &Outbox{o: o}
+	return &Outbox{o: o, feeds: map[claw.Channel]*Feed{}}
 }
 
 // Put stores an item and sees to it that it is shown. An item whose key the user has already changes nothing.
 func (o *Outbox) Put(ctx context.Context, item Item, file []byte) error {
-	_, err := o.o.Store.PutItem(ctx, item, file)
+	if item.At.IsZero() {
+		item.At = o.o.Now()
+	}
+	if _, err := o.o.Store.PutItem(ctx, item, file); err != nil {
+		return err
+	}
+	o.o.Step("outbox.put")
 	o.Wake()
-	return err
+	return nil
 }
 
-// Wake makes the outbox look for what is due: after an approval changed, or an item was stored by other means.
-func (o *Outbox) Wake() {}
-
-// ErrTaken is a second bridge on a channel that is served already.
-var ErrTaken = errors.New("another bridge is served on this channel")
-
-// Feed is one connected bridge that is fed. Its methods take what the bridge says.
-type Feed struct {
-	o *Outbox
+// Wake makes the outbox look for what is due: after an approval changed, or an item was stored by
+// other means. It never waits.
+func (o *Outbox) Wake() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, f := range o.feeds {
+		f.look()
+	}
 }
 
-// Serve feeds one bridge through send, until ctx ends, send reports false because the bridge is
-// gone, or [Feed.Close]. send must not block. It fails with ErrTaken while another bridge is served on the
-// channel. Who called Serve closes the feed, always.
-func (o *Outbox) Serve(ctx context.Context, channel claw.Channel, send func(wire.Down) bool) (*Feed, error) {
-	return &Feed{o: o}, nil
+const (
+	// keep is how long the outbox remembers what it did with an item: until then its key is taken,
+	// and a tap on its message is understood.
+	keep = 30 * 24 * time.Hour
+	// tidy is how often it forgets.
+	tidy = 24 * time.Hour
+)
+
+// prune forgets what is old, once a day. A feed calls it, after it sent what is due.
+func (o *Outbox) prune(ctx context.Context, now time.Time) {
+	o.mu.Lock()
+	due := o.pruned.IsZero() || now.Sub(o.pruned) >= tidy
+	if due {
+		o.pruned = now
+	}
+	o.mu.Unlock()
+	if !due {
+		return
+	}
+	if err := o.o.Store.PruneItems(ctx, now.Add(-keep)); err != nil && ctx.Err() == nil {
+		o.o.Log.Warn("the outbox could not forget what is old", "err", err)
+	}
 }
-
-// Close ends the feed and waits for it. What was under way is due again, for the next bridge. It
-// must not be called from within send.
-func (f *Feed) Close() {}
-
-// Sent takes the bridge's word that a part is shown.
-func (f *Feed) Sent(ctx context.Context, in wire.Sent) {}
-
-// Unsent takes the bridge's word that a part was not taken.
-func (f *Feed) Unsent(ctx context.Context, in wire.Unsent) {}
-
-// Fetch answers with bytes of an item's file.
-func (f *Feed) Fetch(ctx context.Context, in wire.Fetch) {}

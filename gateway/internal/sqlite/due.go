@@ -25,8 +25,9 @@ const (
 	itemColumns = `o.seq, o.channel, o.user, o.key, o.kind, o.run, o.reply_to, o.text, o.approval, o.file_name, o.file_mime, o.file_size, o.file_sha256,
 		o.at, o.part, o.shown_state, o.tries, (SELECT json_group_array(r.ref) FROM (SELECT ref FROM outbox_refs WHERE seq = o.seq ORDER BY n) r)`
 
-	// maxHold is the longest that a user waits. A hold that ends later is from a clock that was set back since.
-	maxHold = time.Hour
+	// maxHold is longer than any wait that the outbox asks for. A hold that ends later is from a clock
+	// that was set back since.
+	maxHold = time.Hour + time.Minute
 )
 
 // dueItems finds the next item of each user: the users by one step through the index for each of them
