@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
@@ -11,6 +12,15 @@ import (
 
 // maxReason is the most bytes of a user's reason.
 const maxReason = 4 << 10
+
+// telegram is the channel whose users must be known by number: a name there can be taken over.
+const telegram = "telegram"
+
+// numeric reports whether id is a number as Telegram writes that of a user.
+func numeric(id string) bool {
+	n, err := strconv.ParseInt(id, 10, 64)
+	return err == nil && n > 0 && strconv.FormatInt(n, 10) == id
+}
 
 // errStopped is the cause with which the user's stop ends a resumed call.
 var errStopped = errors.New("stopped by the user")
@@ -20,7 +30,7 @@ var errStopped = errors.New("stopped by the user")
 // when the call has run, with the approval as it stands: also beside ErrDecided and ErrExpired.
 // Other errors are ErrUnknown, ErrNobody, and those of the store.
 func (g *Gate) Decide(ctx context.Context, id string, d Decision) (Approval, error) {
-	if d.By == "" || d.Channel == "" {
+	if d.By == "" || d.Channel == "" || d.Channel == telegram && !numeric(d.By) {
 		return Approval{}, ErrNobody
 	}
 	d.Reason = strings.ToValidUTF8(d.Reason, "\ufffd")

@@ -106,13 +106,13 @@ type Options struct {
 // The steps, in the order in which an approved call passes them. Calls that need no approval pass
 // intent, ran and result.
 const (
-	StepAsked   = "asked"   // question stored and recorded, not yet shown
-	StepDecided = "decided" // answer stored, nobody woken
-	StepStarted = "started" // start stored, intent not yet recorded
-	StepIntent  = "intent"  // intent on disk, tool not yet run
-	StepRan     = "ran"     // tool returned, result not yet stored
-	StepDone    = "done"    // result stored, not yet recorded
-	StepResult  = "result"  // result handed to the log
+	StepAsked   = "gate.asked"   // question stored and recorded, not yet shown
+	StepDecided = "gate.decided" // answer stored, nobody woken
+	StepStarted = "gate.started" // start stored, intent not yet recorded
+	StepIntent  = "gate.intent"  // intent on disk, tool not yet run
+	StepRan     = "gate.ran"     // tool returned, result not yet stored
+	StepDone    = "gate.done"    // result stored, not yet recorded
+	StepResult  = "gate.result"  // result handed to the log
 )
 
 // Gate is the only way to a tool. It is safe for concurrent use.

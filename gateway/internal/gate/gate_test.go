@@ -170,7 +170,11 @@ func TestDecideRefusesAnAnswerFromNobody(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	out := w.start(ctx, "c1", askNote)
 	a := w.question()
-	for _, d := range []gate.Decision{{Allow: true}, {Allow: true, By: "1"}, {Allow: true, Channel: "terminal"}} {
+	for _, d := range []gate.Decision{
+		{Allow: true}, {Allow: true, By: "1"}, {Allow: true, Channel: "terminal"},
+		{Allow: true, By: "Anna", Name: "Anna", Channel: "telegram"}, {Allow: true, By: "-7", Channel: "telegram"}, {Allow: true, By: "0", Channel: "telegram"},
+		{Allow: true, By: "007", Channel: "telegram"}, {Allow: true, By: "+7", Channel: "telegram"}, {Allow: true, Name: "7", Channel: "telegram"},
+	} {
 		if _, err := w.gate.Decide(t.Context(), a.ID, d); !errors.Is(err, gate.ErrNobody) {
 			t.Errorf("Decide(%+v) = %v, want ErrNobody", d, err)
 		}

@@ -34,7 +34,7 @@ func TestOfAHundredAnswersOneWins(t *testing.T) {
 			var all sync.WaitGroup
 			for i := range 100 {
 				all.Go(func() {
-					d := gate.Decision{Allow: i%2 == 0, By: fmt.Sprint(i), Channel: "telegram"}
+					d := gate.Decision{Allow: i%2 == 0, By: fmt.Sprint(i + 1), Channel: "telegram"}
 					id := a.ID
 					if i%3 == 0 {
 						id = a.Code

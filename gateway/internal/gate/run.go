@@ -85,6 +85,7 @@ func (g *Gate) prepare(call Call, name string, input []byte) (permit, error) {
 		return permit{}, fmt.Errorf("%s: the input is not an object: %w", name, err)
 	}
 	p.verdict = g.policy.Classify(policy.Call{Tool: name, Args: args, Domains: p.action.Domains})
+	p.verdict = forLate(call.Origin, tool, p.action, p.verdict)
 	return p, nil
 }
 
