@@ -8,7 +8,8 @@
 // It refuses what it cannot judge, store, record or ask about: an unknown tool, input it cannot read
 // in one way only, a question without an [Asker], an approval whose stored action changed, an
 // answer after the deadline (even if we were not running when it passed), a second answer. A call
-// that was started and never finished is reported as unknown and not repeated.
+// that was started and never finished is reported as unknown and not repeated. In a run that a late
+// message set in motion it asks about every call that would act, whatever the policy says.
 //
 //	        ┌────────────▶ denied │ expired │ cancelled
 //	pending ┴▶ allowed ┬─▶ cancelled        (stopped between the answer and the start)
