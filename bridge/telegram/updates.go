@@ -1,0 +1,331 @@
+package telegram
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+// ledger knows which updates are in hand and which are done. Telegram is told of the longest run of done ones
+// from the first on, and of nothing behind the first that is still in hand.
+type ledger struct {
+	mu      sync.Mutex
+	offset  int64          // what getUpdates asks for: all before it is confirmed
+	order   []int64        // updates from offset on, in Telegram's order
+	done    map[int64]bool // of those in order
+	changed chan struct{}  // closed and renewed when one is done
+}
+
+func newLedger() *ledger { return &ledger{done: make(map[int64]bool), changed: make(chan struct{})} }
+
+// see reports whether an update is new, and takes it in hand.
+func (l *ledger) see(id int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if _, seen := l.done[id]; seen || id < l.offset {
+		return false
+	}
+	l.done[id] = false
+	l.order = append(l.order, id)
+	return true
+}
+
+// finish marks an update as done and moves the offset as far as it may.
+func (l *ledger) finish(id int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.done[id] = true
+	for len(l.order) > 0 && l.done[l.order[0]] {
+		l.offset = l.order[0] + 1
+		delete(l.done, l.order[0])
+		l.order = l.order[1:]
+	}
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+func (l *ledger) state() (offset int64, inHand bool, changed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.offset, len(l.order) > 0, l.changed
+}
+
+// forget lets the next poll ask for whatever is unconfirmed. Telegram numbers updates anew, lower perhaps, when
+// there was none for a week; an offset from before would then hide them.
+func (l *ledger) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.order) == 0 {
+		l.offset = 0
+	}
+}
+
+// forgetAfter is less than the week that Telegram's documentation names (getUpdates, update_id).
+const forgetAfter = 6 * 24 * time.Hour
+
+type updatesParams struct {
+	Offset  int64    `json:"offset,omitzero"`
+	Limit   int      `json:"limit"`
+	Timeout int      `json:"timeout"`
+	Allowed []string `json:"allowed_updates"`
+}
+
+// receive polls for updates until ctx ends, and returns when all that it began has ended.
+func (b *bridge) receive(ctx context.Context) {
+	var ours sync.WaitGroup
+	defer ours.Wait()
+	p := &poller{b: b, limit: 100}
+	if !p.meet(ctx) {
+		return
+	}
+	last := time.Now()
+	for ctx.Err() == nil {
+		offset, inHand, _ := b.ledger.state()
+		wait := b.t.poll
+		if inHand {
+			wait = 0
+		} else if time.Since(last) > forgetAfter {
+			b.ledger.forget()
+			offset, last = 0, time.Now()
+		}
+		var raw []jsontext.Value
+		err := b.api.call(ctx, wait+b.t.call, "getUpdates", updatesParams{
+			Offset: offset, Limit: p.limit, Timeout: int(wait.Seconds()), Allowed: []string{"message", "callback_query"},
+		}, &raw)
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			p.failed(ctx, asAPI(err))
+			continue
+		}
+		p.worked()
+		for _, data := range raw {
+			if b.update(ctx, &ours, data) {
+				last = time.Now()
+			}
+		}
+		if _, inHand, changed := b.ledger.state(); inHand {
+			// Look again soon: a "/stop" or a tap must not wait until a file is loaded. Without a gateway nobody
+			// could act on it, so there is less of a hurry.
+			pause := b.t.again
+			if b.link.current() == nil {
+				pause = 5 * b.t.again
+			}
+			t := time.NewTimer(pause)
+			select {
+			case <-t.C:
+			case <-changed:
+			case <-ctx.Done():
+			}
+			t.Stop()
+		}
+	}
+}
+
+// update takes one update in hand, if it is new.
+func (b *bridge) update(ctx context.Context, ours *sync.WaitGroup, data jsontext.Value) bool {
+	var u update
+	if err := decode(data, &u); err != nil {
+		// It can never be read, and behind it others wait.
+		var id struct {
+			ID int64 `json:"update_id"`
+		}
+		if decode(data, &id) == nil && b.ledger.see(id.ID) {
+			b.o.Log.Error("an update cannot be read and is passed over", "update", id.ID, "err", b.api.clean(err.Error()))
+			b.ledger.finish(id.ID)
+			return true
+		}
+		return false
+	}
+	if !b.ledger.see(u.ID) {
+		return false
+	}
+	finish := func() { b.ledger.finish(u.ID) }
+	switch {
+	case u.Callback != nil:
+		ours.Go(func() { b.pressed(ctx, u.Callback, finish) })
+	case u.Message != nil && b.mine(ctx, u.Message):
+		b.typing(u.Message.From.ID)
+		in := u.Message
+		in.Text = b.command(in.Text)
+		deliver := func() { b.deliver(ctx, u.ID, in, finish) }
+		if isStop(in) {
+			ours.Go(deliver) // overtakes
+		} else {
+			b.inbox.add(in.From.ID, ours, deliver)
+		}
+	default:
+		finish()
+	}
+	return true
+}
+
+// inbox keeps the messages of each user in order, one under way at a time.
+type inbox struct {
+	mu      sync.Mutex
+	waiting map[int64][]func()
+}
+
+func newInbox() *inbox { return &inbox{waiting: make(map[int64][]func())} }
+
+func (i *inbox) add(user int64, wg *sync.WaitGroup, job func()) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	queue, busy := i.waiting[user]
+	i.waiting[user] = append(queue, job)
+	if busy {
+		return
+	}
+	wg.Go(func() {
+		for {
+			i.mu.Lock()
+			queue := i.waiting[user]
+			if len(queue) == 0 {
+				delete(i.waiting, user)
+				i.mu.Unlock()
+				return
+			}
+			job := queue[0]
+			i.waiting[user] = queue[1:]
+			i.mu.Unlock()
+			job()
+		}
+	})
+}
+
+// poller is what the loop remembers between two polls.
+type poller struct {
+	b       *bridge
+	limit   int
+	fails   int
+	wait    time.Duration
+	dropped bool // a webhook
+}
+
+// meet learns who the bot is. It returns false when ctx ended first.
+func (p *poller) meet(ctx context.Context) bool {
+	b := p.b
+	for ctx.Err() == nil {
+		var me user
+		err := b.api.call(ctx, b.t.call, "getMe", struct{}{}, &me)
+		if err == nil && me.ID == 0 {
+			err = &apiError{Method: "getMe", Code: http.StatusBadGateway, Description: "the answer names no bot"}
+		}
+		if err == nil {
+			b.mu.Lock()
+			b.me = me
+			b.mu.Unlock()
+			b.health.account("@" + me.Username)
+			return true
+		}
+		if ctx.Err() == nil {
+			p.failed(ctx, asAPI(err))
+		}
+	}
+	return false
+}
+
+func (p *poller) worked() {
+	if p.b.health.set(wire.HealthOK, "") {
+		p.b.o.Log.Info("Telegram answers", "bot", "@"+p.b.self().Username)
+	}
+	p.fails, p.wait, p.limit = 0, 0, 100
+}
+
+// failed says what is wrong and waits as long as it calls for. It never gives up.
+func (p *poller) failed(ctx context.Context, e *apiError) {
+	b := p.b
+	p.fails++
+	p.wait = grow(p.wait, b.t.backoff, 30*b.t.backoff)
+	pause, why := jitter(p.wait), ""
+	switch {
+	case e.Code == http.StatusUnauthorized || e.Code == http.StatusNotFound:
+		pause, why = jitter(b.t.slow), "Telegram does not know this bot token; @BotFather shows the right one"
+	case e.Code == http.StatusConflict && e.says("webhook"):
+		why = "a webhook takes this bot's messages; another program uses the same token"
+		if !p.dropped {
+			// Once: what set it may set it again, and two programs that fight over a bot help nobody.
+			p.dropped = true
+			b.o.Log.Warn("a webhook was set for this bot; it is removed")
+			if err := b.api.call(ctx, b.t.call, "deleteWebhook", struct {
+				Drop bool `json:"drop_pending_updates"`
+			}{}, nil); err == nil {
+				return
+			}
+		}
+	case e.Code == http.StatusConflict:
+		why = "another program reads this bot's messages; only one may run with a token"
+	case e.Code == http.StatusTooManyRequests:
+		pause, why = max(e.RetryAfter, pause), "Telegram asks to wait"
+	case e.Code == http.StatusRequestEntityTooLarge:
+		p.limit = max(1, p.limit/2)
+		why = e.Error()
+	default:
+		why = e.Error()
+		if p.fails < 2 { // one lost answer is no news
+			why = ""
+		}
+	}
+	if why != "" && b.health.set(wire.HealthDegraded, why) {
+		b.o.Log.Warn("Telegram cannot be reached as it should", "why", why, "answer", e.Error())
+	}
+	sleep(ctx, pause)
+}
+
+// menu registers the commands, if Telegram has others.
+func (b *bridge) menu(ctx context.Context, want []wire.Command) {
+	type command struct {
+		Name  string `json:"command"`
+		About string `json:"description"`
+	}
+	list := []command{}
+	for _, c := range want {
+		list = append(list, command{c.Name, c.About})
+	}
+	wait := time.Duration(0)
+	for ctx.Err() == nil {
+		var have []command
+		err := b.api.call(ctx, b.t.call, "getMyCommands", struct{}{}, &have)
+		if err == nil && fmt.Sprint(have) == fmt.Sprint(list) {
+			return
+		}
+		if err == nil {
+			err = b.api.call(ctx, b.t.call, "setMyCommands", struct {
+				Commands []command `json:"commands"`
+			}{list}, nil)
+		}
+		if err == nil || ctx.Err() != nil {
+			return
+		}
+		e := asAPI(err)
+		if e.Code == http.StatusBadRequest {
+			b.o.Log.Error("Telegram refuses the menu of commands", "err", e)
+			return
+		}
+		wait = max(grow(wait, 5*b.t.backoff, 300*b.t.backoff), e.RetryAfter)
+		sleep(ctx, jitter(wait))
+	}
+}
+
+// command takes our own name off a command: "/stop@bot now" is "/stop now".
+func (b *bridge) command(text string) string {
+	word, rest, _ := strings.Cut(text, " ")
+	name, to, ok := strings.Cut(word, "@")
+	if !ok || !strings.HasPrefix(word, "/") || !strings.EqualFold(to, b.self().Username) {
+		return text
+	}
+	return strings.TrimRight(name+" "+rest, " ")
+}
+
+// isStop reports whether a message is the user's own "/stop".
+func isStop(m *message) bool {
+	word, _, _ := strings.Cut(strings.TrimSpace(m.Text), " ")
+	return strings.EqualFold(word, "/stop") && !m.forwarded() && m.ViaBot == nil
+}
