@@ -73,18 +73,19 @@ func sockets(t *testing.T, pid int) (targets []string) {
 func TestEachProcessHasItsOwn(t *testing.T) {
 	t.Parallel()
 	model := fake.NewAnthropic(t)
-	w := newWorld(t, setting{model: model})
+	w := newWorld(t, setting{model: model, telegram: []int64{owner}})
 	w.env = append(w.env, "DOCKER_HOST=unix://"+engineSocket(), "AWS_SECRET_ACCESS_KEY=of-the-developer")
 	w.start()
-	gateway, runner := w.pid("gateway"), w.pid("runner")
+	gateway, runner, bridge := w.pid("gateway"), w.pid("runner"), w.pid("bridge")
 	for _, tc := range []struct {
 		role  string
 		pid   int
 		has   []string
 		never []string
 	}{
-		{"gateway", gateway, []string{"ANTHROPIC_API_KEY", "CAPABILITY_SECRET", "OAUTH_KEY"}, []string{"TELEGRAM_BOT_TOKEN", "DOCKER_HOST", "AWS_SECRET_ACCESS_KEY"}},
-		{"runner", runner, []string{"CAPABILITY_PUBLIC_KEY", "DOCKER_HOST"}, []string{"ANTHROPIC_API_KEY", "CAPABILITY_SECRET", "OAUTH_KEY", "TELEGRAM_BOT_TOKEN", "ANTHROPIC_BASE_URL", "AWS_SECRET_ACCESS_KEY"}},
+		{"gateway", gateway, []string{"ANTHROPIC_API_KEY", "CAPABILITY_SECRET", "OAUTH_KEY"}, []string{"TELEGRAM_BOT_TOKEN", "TELEGRAM_API_URL", "DOCKER_HOST", "AWS_SECRET_ACCESS_KEY"}},
+		{"bridge", bridge, []string{"TELEGRAM_BOT_TOKEN", "TELEGRAM_ALLOWED_USERS", "TELEGRAM_API_URL"}, []string{"CAPABILITY_SECRET", "CAPABILITY_PUBLIC_KEY", "ANTHROPIC_API_KEY", "OAUTH_KEY", "DOCKER_HOST", "ANTHROPIC_BASE_URL", "AWS_SECRET_ACCESS_KEY"}},
+		{"runner", runner, []string{"CAPABILITY_PUBLIC_KEY", "DOCKER_HOST"}, []string{"ANTHROPIC_API_KEY", "CAPABILITY_SECRET", "OAUTH_KEY", "TELEGRAM_BOT_TOKEN", "TELEGRAM_API_URL", "ANTHROPIC_BASE_URL", "AWS_SECRET_ACCESS_KEY"}},
 	} {
 		env := environ(t, tc.pid)
 		for _, name := range tc.has {

@@ -5,6 +5,7 @@ package e2e
 import (
 	"encoding/base64"
 	"encoding/hex"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -31,6 +32,11 @@ func (w *world) noSecrets() {
 	})
 	w.clean("the log", w.said.String())
 	w.clean("what commands print", w.shown.String())
+	if w.tg != nil {
+		for _, call := range w.tg.Calls() {
+			w.clean("what Telegram was told by "+call.Method, fmt.Sprint(call.Params, call.Files))
+		}
+	}
 	if w.model == nil {
 		return
 	}
@@ -62,7 +68,7 @@ func (w *world) clean(where, text string) {
 func TestSecretsStayHome(t *testing.T) {
 	t.Parallel()
 	model := fake.NewAnthropic(t)
-	w := startWorld(t, setting{model: model})
+	w := startWorld(t, setting{model: model, telegram: []int64{owner}})
 
 	// A user pastes a key, the model repeats it into a command: the audit log keeps the entry without it.
 	key := w.secrets["ANTHROPIC_API_KEY"]

@@ -17,6 +17,8 @@ if [[ ! $kills =~ ^[1-9][0-9]*$ || ! $seed =~ ^[0-9]*$ || $# -gt 2 ]]; then
 	printf 'error: kills and seed are whole numbers\n  fix  scripts/chaos.sh [KILLS [SEED]]\n' >&2
 	exit 2
 fi
+# Deaths that do not happen would prove nothing.
+go test -tags failpoint -count=1 -run '^TestFailpoint$' ./cmd/secureclaw/
 # The slowest machine makes ten kills in a minute; a hang must end all the same.
 export CHAOS_KILLS=$kills CHAOS_SEED=$seed
 exec go test -tags docker -count=1 -timeout "$((kills / 10 + 10))m" -run '^TestChaos$' -v ./e2e/
