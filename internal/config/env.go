@@ -22,13 +22,25 @@ type envVar struct {
 // Names of the variables that .env may hold.
 const (
 	envTelegramToken    = "TELEGRAM_BOT_TOKEN"
-	envAllowedUsers     = "ALLOWED_USER_IDS"
+	envAllowedUsers     = "TELEGRAM_ALLOWED_USERS"
 	envTelegramAPI      = "TELEGRAM_API_URL"
 	envAnthropicKey     = "ANTHROPIC_API_KEY"
 	envOpenAIKey        = "OPENAI_API_KEY"
 	envCapabilitySecret = "CAPABILITY_SECRET"
 	envOAuthKey         = "OAUTH_KEY"
 )
+
+// oldAllowedUsers is what envAllowedUsers was called before there was a bridge; both may stand in
+// a file, but not at once.
+const oldAllowedUsers = "ALLOWED_USER_IDS"
+
+// envName is the name that a variable goes by.
+func envName(written string) string {
+	if written == oldAllowedUsers {
+		return envAllowedUsers
+	}
+	return written
+}
 
 // capabilityPublicKey is what the runner gets instead of envCapabilitySecret.
 const capabilityPublicKey = "CAPABILITY_PUBLIC_KEY"
@@ -83,6 +95,7 @@ func parseEnv(name string, data []byte) (map[string]string, map[string]Place, Er
 		if rest, exported := strings.CutPrefix(key, "export "); exported {
 			key = strings.TrimLeft(rest, " ")
 		}
+		key = envName(key)
 		if !slices.Contains(envNames(), key) {
 			switch near := nearest(key, envNames()); {
 			case looksSecret(key):

@@ -44,9 +44,12 @@ func LoadSecrets(path string, environ []string, opts SecretOptions) (Secrets, er
 		return Secrets{}, err
 	}
 	values, places, errs := parseEnv(path, data)
-	for _, pair := range environ {
-		if name, value, ok := strings.Cut(pair, "="); ok && slices.Contains(envNames(), name) && value != "" {
-			values[name], places[name] = value, Place{File: "environment"}
+	for _, old := range []bool{true, false} { // the name of today goes before the old one
+		for _, pair := range environ {
+			written, value, ok := strings.Cut(pair, "=")
+			if name := envName(written); ok && (name != written) == old && slices.Contains(envNames(), name) && value != "" {
+				values[name], places[name] = value, Place{File: "environment"}
+			}
 		}
 	}
 	secrets, more := assemble(values, places, path)

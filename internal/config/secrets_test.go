@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,7 +33,7 @@ func writeEnv(t *testing.T, text string, mode os.FileMode) string {
 }
 
 func TestLoadSecrets(t *testing.T) {
-	path := writeEnv(t, "# mine\n\nexport ANTHROPIC_API_KEY=sk-1 # note\nOPENAI_API_KEY='a$b'\r\nTELEGRAM_BOT_TOKEN=\"1:\\\"x\"\nALLOWED_USER_IDS=12, 34,12\n", 0o600)
+	path := writeEnv(t, "# mine\n\nexport ANTHROPIC_API_KEY=sk-1 # note\nOPENAI_API_KEY='a$b'\r\nTELEGRAM_BOT_TOKEN=\"1:\\\"x\"\nTELEGRAM_ALLOWED_USERS=12, 34,12\n", 0o600)
 	got, err := config.LoadSecrets(path, []string{"ANTHROPIC_API_KEY=sk-2", "OPENAI_API_KEY=", "HOME=/x"}, config.SecretOptions{})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +56,7 @@ func TestBadEnv(t *testing.T) {
 		canary,
 		"OAUTH_KEY=short" + canary[:4],
 		"OPENAI_API_KEY='" + canary,
-		"ALLOWED_USER_IDS=@ada",
+		"TELEGRAM_ALLOWED_USERS=@ada",
 		"CAPABILITY_SECRET = x",
 		"NOTHING_LIKE_IT=" + canary,
 	}, "\n")
@@ -74,9 +75,9 @@ func TestBadEnv(t *testing.T) {
 4:1 want NAME=VALUE
 5:1 OAUTH_KEY: too weak: want at least 32 random bytes, as base64; delete the line and a good one is generated, or run: openssl rand -base64 32
 6:16 OPENAI_API_KEY: the closing quote is missing
-7:1 ALLOWED_USER_IDS: "@ada" is no user id; Telegram ids are whole numbers above 0 (a name can be taken over, a number cannot)
+7:1 TELEGRAM_ALLOWED_USERS: "@ada" is no user id; Telegram ids are whole numbers above 0 (a name can be taken over, a number cannot)
 8:1 no space may stand before =
-9:1 unknown name "NOTHING_LIKE_IT"; known here: TELEGRAM_BOT_TOKEN, ALLOWED_USER_IDS, TELEGRAM_API_URL, ANTHROPIC_API_KEY, OPENAI_API_KEY, CAPABILITY_SECRET, OAUTH_KEY
+9:1 unknown name "NOTHING_LIKE_IT"; known here: TELEGRAM_BOT_TOKEN, TELEGRAM_ALLOWED_USERS, TELEGRAM_API_URL, ANTHROPIC_API_KEY, OPENAI_API_KEY, CAPABILITY_SECRET, OAUTH_KEY
 `
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("errors, -want +got:\n%s", diff)
@@ -98,6 +99,31 @@ func TestWeakSecretsAreRefused(t *testing.T) {
 	} {
 		if _, err := config.LoadSecrets(writeEnv(t, line, 0o600), nil, config.SecretOptions{}); err == nil {
 			t.Errorf("%s: LoadSecrets accepts it", name)
+		}
+	}
+}
+
+// A .env of the first release has the list of users under another name.
+func TestOldNameOfTheUserList(t *testing.T) {
+	for name, tc := range map[string]struct {
+		text    string
+		environ []string
+		want    []int64 // nil: an error
+	}{
+		"old":                      {"ALLOWED_USER_IDS=7, 8", nil, []int64{7, 8}},
+		"old and empty":            {"ALLOWED_USER_IDS=", nil, []int64{}},
+		"both":                     {"ALLOWED_USER_IDS=7\nTELEGRAM_ALLOWED_USERS=8", nil, nil},
+		"old in the environment":   {"TELEGRAM_ALLOWED_USERS=7", []string{"ALLOWED_USER_IDS=9"}, []int64{9}},
+		"both in the environment":  {"", []string{"TELEGRAM_ALLOWED_USERS=7", "ALLOWED_USER_IDS=9"}, []int64{7}},
+		"both, in the other order": {"", []string{"ALLOWED_USER_IDS=9", "TELEGRAM_ALLOWED_USERS=7"}, []int64{7}},
+	} {
+		got, err := config.LoadSecrets(writeEnv(t, tc.text, 0o600), tc.environ, config.SecretOptions{})
+		if tc.want == nil {
+			if err == nil || !strings.Contains(err.Error(), "stands twice") {
+				t.Errorf("%s: %v, want it refused", name, err)
+			}
+		} else if err != nil || !slices.Equal(got.AllowedUserIDs, tc.want) {
+			t.Errorf("%s: %v, %v; want %v", name, got.AllowedUserIDs, err, tc.want)
 		}
 	}
 }
@@ -196,9 +222,9 @@ func TestPartitionGivesEachItsOwn(t *testing.T) {
 		process   string
 		got, want []string
 	}{
-		{"gateway", got.Gateway, []string{"ANTHROPIC_API_KEY=a", "CAPABILITY_SECRET=c==", "OAUTH_KEY=o=", "ALLOWED_USER_IDS=1,2"}},
+		{"gateway", got.Gateway, []string{"ANTHROPIC_API_KEY=a", "CAPABILITY_SECRET=c==", "OAUTH_KEY=o=", "TELEGRAM_ALLOWED_USERS=1,2"}},
 		{"runner", got.Runner, []string{"CAPABILITY_PUBLIC_KEY=pub="}},
-		{"bridge", got.Bridge, []string{"TELEGRAM_BOT_TOKEN=t", "ALLOWED_USER_IDS=1,2", "TELEGRAM_API_URL=http://localhost:1"}},
+		{"bridge", got.Bridge, []string{"TELEGRAM_BOT_TOKEN=t", "TELEGRAM_ALLOWED_USERS=1,2", "TELEGRAM_API_URL=http://localhost:1"}},
 		{"gateway without a bot", without.Gateway, []string{"ANTHROPIC_API_KEY=a", "CAPABILITY_SECRET=c==", "OAUTH_KEY=o="}},
 		{"gateway of a bot for nobody", nobody.Gateway, []string{"ANTHROPIC_API_KEY=a", "CAPABILITY_SECRET=c==", "OAUTH_KEY=o="}},
 		{"bridge for nobody", nobody.Bridge, []string{"TELEGRAM_BOT_TOKEN=t"}},
@@ -251,7 +277,7 @@ func TestSecretsAreNeverPrinted(t *testing.T) {
 func FuzzEnv(f *testing.F) {
 	f.Add([]byte("ANTHROPIC_API_KEY='a b'\n"))
 	f.Add([]byte("OAUTH_KEY=\"\\n\"\nOAUTH_KEY="))
-	f.Add([]byte("export ALLOWED_USER_IDS=1,2 # x"))
+	f.Add([]byte("export TELEGRAM_ALLOWED_USERS=1,2 # x"))
 	dir := f.TempDir()
 	f.Fuzz(func(t *testing.T, data []byte) {
 		path := filepath.Join(dir, ".env")
