@@ -102,21 +102,25 @@ func unescape(s string) string {
 			i++
 			b.WriteByte(s[i])
 		case s[i] == '&':
-			end := strings.IndexByte(s[i:min(len(s), i+40)], ';')
-			if end < 0 {
-				b.WriteByte('&')
-				continue
-			}
-			reference := s[i : i+end+1]
-			if plain := html.UnescapeString(reference); !strings.HasSuffix(plain, ";") {
-				b.WriteString(plain)
-				i += end
-			} else {
-				b.WriteByte('&')
-			}
+			reference := referenceAt(s[i:])
+			b.WriteString(html.UnescapeString(reference))
+			i += len(reference) - 1
 		default:
 			b.WriteByte(s[i])
 		}
 	}
 	return b.String()
+}
+
+// referenceAt is the character reference that s begins with, or the & alone.
+func referenceAt(s string) string {
+	for i := 1; i < len(s) && i < 40; i++ {
+		switch c := s[i]; {
+		case c == ';' && i > 1:
+			return s[:i+1]
+		case c != '#' && !util.IsAlphaNumeric(c):
+			return "&"
+		}
+	}
+	return "&"
 }

@@ -12,7 +12,7 @@ import (
 func (r *renderer) link(address string, text func()) {
 	r.flush(true)
 	start := len(r.buf)
-	address = cutClean(address)
+	address = strings.TrimSpace(address)
 	host, safe := linkable(address)
 	if !safe {
 		text()
@@ -24,7 +24,7 @@ func (r *renderer) link(address string, text func()) {
 		return
 	}
 	r.styled(span{kind: TextLink, url: address}, text)
-	if seems, ok := seemsHost(string(r.buf[start:])); ok && seems != bare(host) {
+	if seemsElsewhere(string(r.buf[start:]), host) {
 		r.writer.text(" (" + host + ")")
 	}
 }
@@ -33,7 +33,7 @@ func (r *renderer) link(address string, text func()) {
 const maxURL = 2000
 
 var (
-	hostForm = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9-]{2,63}$`)
+	hostForm = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 	tgForm   = regexp.MustCompile(`^tg://resolve\?domain=([a-zA-Z0-9_]{3,32})$`)
 )
 
@@ -58,12 +58,9 @@ func linkable(address string) (host string, ok bool) {
 	return host, true
 }
 
-// cutClean takes the ends off an address; within it everything stays to be judged.
-func cutClean(address string) string { return strings.TrimSpace(address) }
-
-// seemsHost finds what a reader may take for the host in the text of a link: the first word with a
-// dot, or with a character that looks like one, between letters or digits.
-func seemsHost(text string) (string, bool) {
+// seemsElsewhere reports whether the text of a link holds what a reader may take for another host:
+// a word with a dot, or with a character that looks like one, before a letter.
+func seemsElsewhere(text, host string) bool {
 	text, _ = clean(strings.ToLower(text))
 	for _, word := range strings.FieldsFunc(text, func(r rune) bool { return unicode.IsSpace(r) || strings.ContainsRune(`()[]<>"',;|`, r) }) {
 		if _, rest, ok := strings.Cut(word, "://"); ok {
@@ -78,11 +75,11 @@ func seemsHost(text string) (string, bool) {
 		name, _, _ := strings.Cut(word, ":")
 		name = strings.TrimRight(name, ".!?…")
 		i := strings.IndexFunc(name, isDot)
-		if i > 0 && strings.ContainsFunc(name[i:], unicode.IsLetter) {
-			return bare(name), true
+		if i > 0 && strings.ContainsFunc(name[i:], unicode.IsLetter) && bare(name) != bare(host) {
+			return true
 		}
 	}
-	return "", false
+	return false
 }
 
 func isDot(r rune) bool { return strings.ContainsRune(".․。．｡·", r) }

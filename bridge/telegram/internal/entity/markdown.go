@@ -88,6 +88,7 @@ func (r *renderer) list(n *ast.List) {
 		case r.lists%2 == 0:
 			marker = "◦ "
 		}
+		r.flush(true)
 		r.text(marker)
 		r.indented(strings.Repeat(" ", max(2, len([]rune(marker)))), func() { r.blocks(item, apart) })
 	}
