@@ -113,7 +113,7 @@ func (tg *Telegram) getFile(q *request) (any, error) {
 		if f.kind == "photo" {
 			folder, ext = "photos", ".jpg"
 		}
-		f.path = fmt.Sprintf("%s/file_%d%s", folder, len(tg.files), ext)
+		f.path = fmt.Sprintf("%s/file_%s%s", folder, strings.TrimPrefix(f.unique, "AgAD"), ext)
 	}
 	return map[string]any{"file_id": f.id, "file_unique_id": f.unique, "file_size": f.size, "file_path": f.path}, nil
 }
@@ -154,6 +154,7 @@ func (tg *Telegram) serveFile(w http.ResponseWriter, r *http.Request, rest strin
 	}
 	_, _ = w.Write(data) // fails only with the connection
 	if fault.LoseAnswer {
+		_ = http.NewResponseController(w).Flush() // or the client would not notice, and ask again by itself
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -22,8 +22,7 @@ func (tg *Telegram) sendMessage(q *request) (any, error) {
 // body reads text, entities and buttons into m, all that can be refused without a look at the chat.
 func (tg *Telegram) body(q *request, m *message, text, entities string) error {
 	if q.values["parse_mode"] != "" {
-		tg.violation("%s: parse_mode; texts go out with entities", q.method)
-		return wrong("can't parse entities: parse_mode is not known here")
+		return wrong("can't parse entities: parse_mode is not known here, texts go out with entities")
 	}
 	if text == "text" && q.values[text] == "" {
 		return wrong("message text is empty")

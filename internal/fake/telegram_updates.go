@@ -109,6 +109,7 @@ func (tg *Telegram) wait(q *request, timeout time.Duration) error {
 		if tg.poll == mine {
 			tg.poll = nil
 		}
+		tg.happened()
 	}()
 	ctx, cancel := context.WithTimeout(q.http.Context(), timeout)
 	defer cancel()
