@@ -61,6 +61,8 @@ type Call struct {
 	Input strict.Value // the tool's argument type in package run
 	Roots Roots
 	Cap   int // most bytes of each output text
+	// Piece is which bytes are asked for, nil for a tool that answers with text.
+	Piece *run.Piece
 }
 
 // Serve reads one task, does it and writes one result. It returns the exit code of the program: 0
@@ -179,7 +181,7 @@ func Perform(ctx context.Context, task run.Task, tool Tool) run.Output {
 				answered <- Failed("the executor has a defect and could not finish this call")
 			}
 		}()
-		answered <- tool(ctx, Call{Input: task.Input, Roots: task.Roots, Cap: task.OutputCap})
+		answered <- tool(ctx, Call{Input: task.Input, Roots: task.Roots, Cap: task.OutputCap, Piece: task.Piece})
 	}()
 	late := time.NewTimer(limit + grace)
 	defer late.Stop()

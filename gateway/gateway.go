@@ -75,7 +75,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	hands := dispatch.New(o.RunnerSocket, "secureclaw "+o.Version, capability.NewMinter(mintKey, o.Now), o.Config)
+	hands := dispatch.New(dispatch.Options{
+		Socket: o.RunnerSocket, Program: "secureclaw " + o.Version, Minter: capability.NewMinter(mintKey, o.Now), Config: o.Config,
+	})
 	board := chat.NewBoard()
 	door, err := gate.New(gate.Options{
 		Tools: hands.Tools(), Policy: rules, Store: db.Approvals(), Audit: log, Asker: board,

@@ -37,7 +37,7 @@ func Judge(cfg *config.Config, tool string, input []byte) (Judgement, error) {
 		return Judgement{}, err
 	}
 	out := Judgement{Tool: tool}
-	for _, t := range dispatch.New("", "", nil, cfg).Tools() {
+	for _, t := range dispatch.New(dispatch.Options{Config: cfg}).Tools() {
 		if t.Spec().Name != tool {
 			continue
 		}

@@ -39,7 +39,7 @@ func kindOf(tool string) string {
 	switch tool {
 	case run.ToolShell:
 		return "shell"
-	case run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolSearchFiles, run.ToolStat:
+	case run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolSearchFiles, run.ToolStat, run.ToolSendFile:
 		return "file"
 	default:
 		return ""
@@ -176,7 +176,7 @@ func mountable(target string) bool {
 // read_file asks for.
 func judgedByPath(tool string) bool {
 	switch tool {
-	case run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolStat:
+	case run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolStat, run.ToolSendFile:
 		return true
 	default:
 		return false
@@ -218,6 +218,10 @@ func checkTask(raw strict.Value, claims capability.Claims, roots []run.Root) (ta
 		return task, refuseTask("it may take %d ms, the token allows %d ms", task.TimeoutMS, claims.TimeoutMS)
 	case int64(task.OutputCap) != claims.OutputCap:
 		return task, refuseTask("its output may hold %d bytes, the token allows %d", task.OutputCap, claims.OutputCap)
+	case (task.Piece != nil) != (task.Tool == run.ToolSendFile):
+		return task, refuseTask("pieces of a file are for %s alone, which gets nothing else", run.ToolSendFile)
+	case task.Piece != nil && task.Piece.Valid() != nil:
+		return task, refuseTask("%v", task.Piece.Valid())
 	case !slices.Equal(byName(task.Roots), byName(roots)):
 		return task, refuseTask("its folders are not those that token and configuration give")
 	}

@@ -27,6 +27,7 @@ func Tools() map[string]executor.Tool {
 		run.ToolListDirectory: list,
 		run.ToolSearchFiles:   search,
 		run.ToolStat:          stat,
+		run.ToolSendFile:      send,
 	}
 }
 

@@ -12,7 +12,11 @@
 // are those of package wire: one line of JSON, at most wire.MaxFrame bytes.
 package run
 
-import "github.com/secureclaw/secureclaw/internal/strict"
+import (
+	"fmt"
+
+	"github.com/secureclaw/secureclaw/internal/strict"
+)
 
 // Request is what the gateway asks; exactly one field is set.
 type Request struct {
@@ -118,6 +122,26 @@ type Task struct {
 	TimeoutMS int64 `json:"timeoutMs"`
 	// OutputCap is the most bytes of each output text (stdout, stderr, file content) in the result.
 	OutputCap int `json:"outputCap"`
+	// Piece is set for a tool that hands over bytes, and for no other: which of them.
+	Piece *Piece `json:"piece,omitzero"`
+}
+
+// MaxPiece is the most bytes of a file in one result: in base64 they leave room in a frame.
+const MaxPiece = 512 << 10
+
+// Piece is a part of a file. The bytes are on their way to the user and no text for a model, so
+// OutputCap says nothing about them.
+type Piece struct {
+	Offset int64 `json:"offset"`
+	Limit  int   `json:"limit"` // 1 to MaxPiece
+}
+
+// Valid says why a piece cannot be asked for.
+func (p Piece) Valid() error {
+	if p.Offset < 0 || p.Limit < 1 || p.Limit > MaxPiece {
+		return fmt.Errorf("a piece of %d bytes from byte %d, want 1 to %d from 0 or later", p.Limit, p.Offset, MaxPiece)
+	}
+	return nil
 }
 
 // Root is one mounted folder inside the container. Mode is "ro" or "rw".

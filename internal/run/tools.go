@@ -13,6 +13,7 @@ const (
 	ToolListDirectory = "list_directory"
 	ToolSearchFiles   = "search_files"
 	ToolStat          = "stat"
+	ToolSendFile      = "send_file"
 )
 
 // Access of a shell command.
@@ -148,4 +149,32 @@ type StatResult struct {
 	Path  string `json:"path"`
 	Mode  string `json:"mode"` // -rw-r--r--
 	Links uint64 `json:"links"`
+}
+
+// MaxSend is the most bytes of a file that send_file takes.
+const MaxSend = 10 << 20
+
+// SendFile is the input of send_file. An executor reads the file piece by piece, each in a call of
+// its own ([Task].Piece); the gateway puts them together and hands them to the user's messenger.
+type SendFile struct {
+	Path    string `json:"path"`
+	Caption string `json:"caption,omitzero"`
+}
+
+// SendFilePiece is what the executor answers: the bytes that were asked for, fewer only at the end.
+type SendFilePiece struct {
+	Data []byte `json:"data"`
+	Size int64  `json:"size"` // of the whole file
+	// Version is the same for as long as nobody touched the file: inode, size, and the times of its
+	// last modification and change, to the nanosecond. It is compared and not read.
+	Version string `json:"version"`
+}
+
+// SendFileResult is what the model is told.
+type SendFileResult struct {
+	Path   string `json:"path"`
+	Name   string `json:"name"` // as the user sees it
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256"`
+	Note   string `json:"note"`
 }

@@ -34,18 +34,34 @@ type Dispatch struct {
 	hello  wire.Hello
 	minter *capability.Minter
 	cfg    *config.Config
+	hand   Deliver
 
 	turns   turns
 	running atomic.Int64
 }
 
-// New returns a Dispatch for the runner that listens on socket.
-func New(socket, program string, minter *capability.Minter, cfg *config.Config) *Dispatch {
+// Deliver takes a file for the user who set a call's run in motion, and returns when it is stored. An
+// error says in words why this conversation cannot show it.
+type Deliver func(ctx context.Context, call gate.Call, name, mime, caption string, data []byte) error
+
+// Options is what a Dispatch is made of. Without Socket and Minter nothing runs, but calls can be prepared.
+type Options struct {
+	Socket  string // where the runner listens
+	Program string // what we call ourselves there
+	Minter  *capability.Minter
+	Config  *config.Config
+	// Deliver takes the files of send_file; nil: no conversation can show files.
+	Deliver Deliver
+}
+
+// New returns a Dispatch for one runner.
+func New(o Options) *Dispatch {
 	return &Dispatch{
-		socket: socket,
-		hello:  wire.Hello{Role: "gateway", Program: program},
-		minter: minter,
-		cfg:    cfg,
+		socket: o.Socket,
+		hello:  wire.Hello{Role: "gateway", Program: o.Program},
+		minter: o.Minter,
+		cfg:    o.Config,
+		hand:   o.Deliver,
 	}
 }
 
@@ -86,8 +102,8 @@ func (d *Dispatch) dial(ctx context.Context) (*wire.Conn, error) {
 	return conn, nil
 }
 
-// order writes the task of an action and mints its token.
-func (d *Dispatch) order(call gate.Call, action claw.Action) (run.Order, error) {
+// order writes the task of an action, or of one piece of it, and mints its token.
+func (d *Dispatch) order(call gate.Call, action claw.Action, piece *run.Piece) (run.Order, error) {
 	exec, ok := d.cfg.Executors[action.Executor]
 	if !ok {
 		return run.Order{}, fmt.Errorf("no executor %q is configured", action.Executor)
@@ -98,6 +114,7 @@ func (d *Dispatch) order(call gate.Call, action claw.Action) (run.Order, error) 
 		Input:     action.Input,
 		TimeoutMS: action.TimeoutMS,
 		OutputCap: int(exec.OutputCap),
+		Piece:     piece,
 	}
 	claims := capability.Claims{
 		Audience:  action.Executor,
@@ -134,18 +151,32 @@ func (d *Dispatch) order(call gate.Call, action claw.Action) (run.Order, error) 
 // execute runs one action and says how it ended. It never returns an error: whatever happens is a
 // result that the model and the user can read.
 func (d *Dispatch) execute(ctx context.Context, call gate.Call, action claw.Action) claw.ToolResult {
-	result := claw.ToolResult{Call: call.ID, ModelID: call.ModelID, Tool: action.Tool, Label: labelOf(action)}
-	end := func(status claw.Status, format string, args ...any) claw.ToolResult {
-		result.Status, result.Content = status, fmt.Sprintf(format, args...)
-		return result
-	}
 	give, ok := d.turns.take(ctx, call.Session)
 	if !ok {
-		return end(claw.Cancelled, "Stopped before it ran.")
+		return result(call, action, claw.Cancelled, "Stopped before it ran.")
 	}
 	defer give()
+	if action.Tool == run.ToolSendFile {
+		return d.send(ctx, call, action)
+	}
+	return d.once(ctx, call, action, nil)
+}
+
+// result is how a call ended, in our own words.
+func result(call gate.Call, action claw.Action, status claw.Status, format string, args ...any) claw.ToolResult {
+	return claw.ToolResult{
+		Call: call.ID, ModelID: call.ModelID, Tool: action.Tool, Label: labelOf(action),
+		Status: status, Content: fmt.Sprintf(format, args...),
+	}
+}
+
+// once runs one action, or one piece of it, in one container.
+func (d *Dispatch) once(ctx context.Context, call gate.Call, action claw.Action, piece *run.Piece) claw.ToolResult {
+	end := func(status claw.Status, format string, args ...any) claw.ToolResult {
+		return result(call, action, status, format, args...)
+	}
 	// Minted now: a token that had waited would be old when the runner sees it.
-	order, err := d.order(call, action)
+	order, err := d.order(call, action, piece)
 	if err != nil {
 		return end(claw.Refused, "Not run: %v.", err)
 	}
@@ -187,7 +218,7 @@ func (d *Dispatch) execute(ctx context.Context, call gate.Call, action claw.Acti
 		case event.Refusal != nil:
 			return end(claw.Refused, "%s", sentence(event.Refusal))
 		case event.Result != nil:
-			return finish(result, event.Result)
+			return finish(end(claw.Failed, ""), event.Result)
 		default:
 			return end(claw.Unknown, "The runner answered with an empty event; how the call ended is unknown.")
 		}

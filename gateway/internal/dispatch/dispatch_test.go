@@ -39,7 +39,7 @@ func settings() *config.Config {
 
 func tool(t testing.TB, name string) gate.Tool {
 	t.Helper()
-	for _, tool := range dispatch.New("", "", nil, settings()).Tools() {
+	for _, tool := range dispatch.New(dispatch.Options{Config: settings()}).Tools() {
 		if tool.Spec().Name == name {
 			return tool
 		}
@@ -150,9 +150,9 @@ func TestPreparedPathsStayInside(t *testing.T) {
 func TestSchemasFitTheTypes(t *testing.T) {
 	types := map[string]any{
 		run.ToolReadFile: run.ReadFile{}, run.ToolWriteFile: run.WriteFile{}, run.ToolListDirectory: run.ListDirectory{},
-		run.ToolSearchFiles: run.SearchFiles{}, run.ToolStat: run.Stat{}, run.ToolShell: run.Shell{},
+		run.ToolSearchFiles: run.SearchFiles{}, run.ToolStat: run.Stat{}, run.ToolShell: run.Shell{}, run.ToolSendFile: run.SendFile{},
 	}
-	tools := dispatch.New("", "", nil, settings()).Tools()
+	tools := dispatch.New(dispatch.Options{Config: settings()}).Tools()
 	if len(tools) != len(types) {
 		t.Errorf("%d tools, want %d", len(tools), len(types))
 	}
@@ -223,7 +223,7 @@ func callTool(t *testing.T, ctx context.Context, socket string, cfg *config.Conf
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, tool := range dispatch.New(socket, "test", capability.NewMinter(key, time.Now), cfg).Tools() {
+	for _, tool := range dispatch.New(dispatch.Options{Socket: socket, Program: "test", Minter: capability.NewMinter(key, time.Now), Config: cfg}).Tools() {
 		if tool.Spec().Name == name {
 			action, err := tool.Prepare([]byte(input))
 			if err != nil {

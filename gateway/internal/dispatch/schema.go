@@ -47,3 +47,9 @@ const describeStat = `Tells type, size, time, mode and number of links of one pa
 
 const schemaStat = `{"type":"object","additionalProperties":false,"required":["path"],"properties":{` +
 	`"path":{"type":"string","description":"absolute path in a shared folder, or relative to the first one"}}}`
+
+const describeSendFile = `Sends the user a file from a shared folder, as it is (at most 10 MiB), into the conversation that you are in. Works in a messenger only; in a terminal, name the path instead.`
+
+const schemaSendFile = `{"type":"object","additionalProperties":false,"required":["path"],"properties":{` +
+	`"path":{"type":"string","description":"absolute path in a shared folder, or relative to the first one"},` +
+	`"caption":{"type":"string","description":"a line or two that stand below the file"}}}`

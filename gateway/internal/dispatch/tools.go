@@ -8,6 +8,7 @@ import (
 	"path"
 	"strings"
 	"time"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
@@ -22,6 +23,9 @@ const (
 	kindShell = "shell"
 	kindFile  = "file"
 )
+
+// maxCaption is the most UTF-16 units below a file, as messengers count them.
+const maxCaption = 1024
 
 // defaultShellTimeout is what a command gets that names no time of its own.
 const defaultShellTimeout = 30 * time.Second
@@ -48,6 +52,12 @@ func (d *Dispatch) Tools() []gate.Tool {
 					return nil, errors.New("pattern is missing")
 				}
 				return &a.Path, notNegative("limit", a.Limit)
+			}),
+			fileTool(d, run.ToolSendFile, describeSendFile, schemaSendFile, false, func(a *run.SendFile) (*string, error) {
+				if n := len(utf16.Encode([]rune(a.Caption))); n > maxCaption {
+					return nil, fmt.Errorf("caption has %d characters, the most is %d; say the rest in your answer", n, maxCaption)
+				}
+				return &a.Path, nil
 			}),
 			fileTool(d, run.ToolStat, describeStat, schemaStat, false, func(a *run.Stat) (*string, error) {
 				return &a.Path, nil
