@@ -120,10 +120,18 @@ func (tg *Telegram) replied(q *request, chat int64) (int64, error) {
 	return 0, unlucky(400, "Bad Request: message to be replied not found")
 }
 
+// key is a button as it comes: clients send the fields of other kinds along, empty.
+type key struct {
+	Button
+	CopyText struct {
+		Text string `json:"text"`
+	} `json:"copy_text"`
+}
+
 // markup reads the buttons of a message.
 func (tg *Telegram) markup(q *request, m *message) error {
 	var markup struct {
-		Keyboard    [][]Button      `json:"inline_keyboard"`
+		Keyboard    [][]key         `json:"inline_keyboard"`
 		Force       bool            `json:"force_reply"`
 		Placeholder string          `json:"input_field_placeholder"`
 		Selective   bool            `json:"selective"`
@@ -137,31 +145,41 @@ func (tg *Telegram) markup(q *request, m *message) error {
 		tg.violation("%s: only inline keyboards and force_reply are known here", q.method)
 	}
 	count := 0
-	for _, row := range markup.Keyboard {
-		for _, b := range row {
-			count++
-			switch {
-			case b.Text == "":
-				return wrong("can't parse inline keyboard button: Can't find field \"text\"")
-			case b.Data == "" && b.URL == "":
-				return wrong("can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard")
-			case b.URL != "" && badLink(b.URL) != "":
-				return wrong("inline keyboard button URL '%s' is invalid: %s", b.URL, badLink(b.URL))
-			case len(b.Data) > 64:
-				return wrong("BUTTON_DATA_INVALID")
+	for _, keys := range markup.Keyboard {
+		var row []Button
+		for _, k := range keys {
+			if err := k.check(); err != nil {
+				return err
 			}
+			row = append(row, k.Button)
 		}
+		if len(row) > 0 {
+			m.buttons = append(m.buttons, row)
+		}
+		count += len(row)
 	}
 	if count > 100 {
 		return wrong("reply markup is too long")
 	}
-	if count > 0 {
-		m.buttons = markup.Keyboard
-	} else {
-		m.forceReply = markup.Force
-	}
+	m.forceReply = count == 0 && markup.Force
 	if units(markup.Placeholder) > 64 {
 		return wrong("REPLY_MARKUP_PLACEHOLDER_INVALID")
+	}
+	return nil
+}
+
+func (k key) check() error {
+	switch {
+	case k.Text == "":
+		return wrong("can't parse inline keyboard button: Can't find field \"text\"")
+	case k.URL != "" && badLink(k.URL) != "":
+		return wrong("inline keyboard button URL '%s' is invalid: %s", k.URL, badLink(k.URL))
+	case k.URL == "" && k.Data == "" && k.CopyText.Text != "":
+		return wrong("a button that copies is not known here")
+	case k.URL == "" && k.Data == "":
+		return wrong("can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard")
+	case len(k.Data) > 64:
+		return wrong("BUTTON_DATA_INVALID")
 	}
 	return nil
 }
