@@ -3,7 +3,8 @@
 //
 // It holds the model key and the key that mints capability tokens. It has no hands: it never
 // opens the engine's socket, starts no process and opens none of the user's files; what shall
-// happen goes to the runner as a signed token.
+// happen goes to the runner as a signed token. The one folder that it writes into beside its state
+// is the inbox, and only what a user sent by a messenger.
 package gateway
 
 import (
@@ -13,6 +14,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/agent"
@@ -42,7 +44,9 @@ type Options struct {
 	Version                     string
 	Now                         func() time.Time
 	Log                         *slog.Logger
-	// Step is called at each named step of a call, for crash tests; nil does nothing.
+	// Messengers are users of messengers, by their stable ids, beside those of the secrets; the first of each owns this SecureClaw there.
+	Messengers map[string][]string
+	// Step is called at each named step of a call, a message and an outbox item, for crash tests; nil does nothing.
 	Step func(name string)
 }
 
@@ -75,10 +79,12 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	box := newOutbox(o, db, log)
+	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: users(o), Now: o.Now, Log: o.Log})
 	hands := dispatch.New(dispatch.Options{
 		Socket: o.RunnerSocket, Program: "secureclaw " + o.Version, Minter: capability.NewMinter(mintKey, o.Now), Config: o.Config,
+		Deliver: board.Deliver,
 	})
-	board := chat.NewBoard()
 	door, err := gate.New(gate.Options{
 		Tools: hands.Tools(), Policy: rules, Store: db.Approvals(), Audit: log, Asker: board,
 		Expiry: expiry(o.Config.Approvals), Now: o.Now, Log: o.Log, Step: o.Step,
@@ -92,7 +98,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	mind, err := agent.New(agent.Options{
 		Model: model, Hands: door, History: db, Prompt: prompt(o.Config),
-		MaxTokens: o.Config.LLM.MaxTokens, Rounds: o.Config.LLM.Iterations, Now: o.Now, Log: o.Log,
+		MaxTokens: o.Config.LLM.MaxTokens, Rounds: o.Config.LLM.Iterations, Now: o.Now, Log: o.Log, Step: o.Step,
 	})
 	if err != nil {
 		return err
@@ -100,7 +106,10 @@ func Run(ctx context.Context, o Options) (err error) {
 
 	var desk *chat.Desk
 	desk = chat.New(chat.Options{
-		Board: board, Agent: mind, Gate: door, Store: db, Now: o.Now, Log: o.Log,
+		Board: board, Agent: mind, Gate: door, Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
+		Heartbeats: heartbeats(o.Config), Inbox: inbox(o.Config), LateAfter: time.Duration(o.Config.Approvals.LateAfter),
+		Note:    note(o, log),
+		Journal: journal(o, log),
 		Record: func(ctx context.Context, msg claw.Message, run claw.RunID) error {
 			_, err := log.Append(ctx, audit.Record{Kind: "message", Session: string(msg.Session), Run: string(run), Fields: map[string]any{
 				"id": msg.ID, "channel": msg.Origin.Channel, "user": msg.Origin.User, "text": msg.Text,
@@ -115,29 +124,15 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := recoverCalls(ctx, o, door, log); err != nil {
+	unknown, err := recoverCalls(ctx, o, db, door, log, board)
+	if err != nil {
 		return err
 	}
+	o.Warnings = append(slices.Clip(o.Warnings), unknown...) // before anybody can ask for the status
 	if _, err := log.Append(ctx, audit.Record{Kind: "gateway.started", Fields: map[string]any{"version": o.Version, "model": model.Name()}}); err != nil {
 		return err
 	}
 	return serve(ctx, desk, door, ln)
-}
-
-// recoverCalls settles what an earlier gateway left open, before anything new can start.
-func recoverCalls(ctx context.Context, o Options, door *gate.Gate, log *audit.Log) error {
-	var inDoubt []string
-	for _, r := range log.InDoubt() {
-		inDoubt = append(inDoubt, r.Call)
-	}
-	recovered, err := door.Recover(ctx, inDoubt)
-	if err != nil {
-		return fmt.Errorf("calls of the last run: %w", err)
-	}
-	for _, r := range recovered {
-		o.Log.Warn("a call of the last run", "call", r.Call, "outcome", r.Outcome)
-	}
-	return nil
 }
 
 // serve runs the two loops of the gateway; the end of one ends the other.

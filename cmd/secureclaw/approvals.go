@@ -119,7 +119,7 @@ func printCard(w io.Writer, c wire.Card) {
 	}
 	state := c.State
 	if c.By != "" {
-		state += " by " + c.By
+		state += strings.TrimSuffix(" by "+c.By+" ("+c.Via+")", " ()")
 	}
 	if c.Why != "" {
 		state += ": " + c.Why

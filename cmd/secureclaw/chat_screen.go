@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/secureclaw/secureclaw/internal/wire"
@@ -79,7 +80,7 @@ func (c *conversation) settled(card *wire.Card) {
 	c.freshLine()
 	state := card.State
 	if card.By != "" {
-		state += " by " + card.By
+		state += strings.TrimSuffix(" by "+card.By+" ("+card.Via+")", " ()")
 	}
 	fmt.Fprintf(c.out, "  %s %s: %s\n", card.Code, card.Tool, visibleLine(state))
 	if i == 0 && len(c.cards) > 0 {

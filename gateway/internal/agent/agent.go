@@ -74,7 +74,7 @@ type Answer struct {
 	Rounds  int
 }
 
-// Options is what an Agent is made of; all fields are required but Log.
+// Options is what an Agent is made of; all fields are required but Log and Step.
 type Options struct {
 	Model   Model
 	Hands   Hands
@@ -85,7 +85,17 @@ type Options struct {
 	Rounds    int
 	Now       func() time.Time
 	Log       *slog.Logger
+	// Step is called at each named step, so that a test can end the process there. Nil means none.
+	Step func(step string)
 }
+
+// The steps of one round, in their order. A round without calls ends with answered.
+const (
+	StepAsking   = "agent.asking"   // the conversation is stored, the model is not asked yet
+	StepAnswered = "agent.answered" // the model's answer is in hand, nothing of it is stored
+	StepCalls    = "agent.calls"    // its calls are stored, none has run
+	StepResults  = "agent.results"  // their results are stored
+)
 
 // Agent answers messages. One session is answered by one goroutine at a time; sessions are independent.
 type Agent struct {
@@ -104,6 +114,9 @@ func New(o Options) (*Agent, error) {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Step == nil {
+		o.Step = func(string) {}
 	}
 	return &Agent{o: o}, nil
 }
@@ -201,11 +214,13 @@ func (a *Agent) ask(ctx context.Context, session claw.SessionID, origin claw.Ori
 	if err != nil {
 		return llm.Reply{}, fmt.Errorf("history: %w", err)
 	}
+	a.o.Step(StepAsking)
 	system, stable := a.o.Prompt.System(a.o.Now(), origin)
 	reply, err := a.o.Model.Ask(ctx, llm.Request{
 		System: system, Stable: stable,
 		Tools: a.o.Hands.Tools(), Turns: window(turns), MaxTokens: a.o.MaxTokens,
 	}, w.Text)
+	a.o.Step(StepAnswered)
 	if reply.Usage != (claw.Usage{}) {
 		if uerr := a.o.History.AddUsage(context.WithoutCancel(ctx), claw.ModelCall{
 			Session: session, Run: run, Model: reply.Model, Usage: reply.Usage, At: a.o.Now(),
@@ -226,6 +241,7 @@ func (a *Agent) step(ctx context.Context, session claw.SessionID, origin claw.Or
 	if err := a.o.History.AppendTurn(context.WithoutCancel(ctx), session, turn); err != nil {
 		return nil, fmt.Errorf("store calls: %w", err)
 	}
+	a.o.Step(StepCalls)
 	label, err := a.o.History.Label(ctx, session)
 	if err != nil && ctx.Err() == nil {
 		return nil, fmt.Errorf("label: %w", err)
@@ -275,6 +291,7 @@ func (a *Agent) storeResults(ctx context.Context, session claw.SessionID, result
 	if err := a.o.History.AppendTurn(keep, session, claw.Turn{Role: claw.User, Results: results}); err != nil {
 		return fmt.Errorf("store results: %w", err)
 	}
+	a.o.Step(StepResults)
 	return nil
 }
 

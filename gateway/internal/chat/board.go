@@ -1,11 +1,14 @@
 package chat
 
 import (
+	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
-	"github.com/secureclaw/secureclaw/gateway/internal/gate"
+	"github.com/secureclaw/secureclaw/gateway/internal/outbox"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
 
@@ -16,13 +19,30 @@ const queueLength = 4096
 // maxQueued is about how many bytes may wait for one channel.
 const maxQueued = 16 << 20
 
-// Board shows the same things to every connected channel: questions, their answers, replies that
-// nobody waits for. It is made before the gate, which asks through it.
+// BoardOptions is what a Board is made of; all fields are required.
+type BoardOptions struct {
+	// Outbox shows to the users of messengers what must not be lost.
+	Outbox *outbox.Outbox
+	// Users may speak and answer on messengers; nobody else may.
+	Users Users
+	Now   func() time.Time
+	Log   *slog.Logger
+}
+
+// Board shows the same things to every user that they concern: questions, their answers, what ran
+// unasked, replies that nobody waits for. Terminals get frames; users of messengers get items of the
+// outbox. It is made before the gate, which asks through it.
 type Board struct {
+	o BoardOptions
+
 	mu      sync.Mutex
 	members map[*member]bool
+	bridges map[claw.Channel]*member // the one bridge of a messenger, from its hello on
+	told    []wire.Notice            // what every terminal should hear, also one that comes later
 	resumed []claw.SessionID
 	wake    chan struct{}
+	upset   []outbox.Item // must be put, and are not yet
+	poke    chan struct{} // tells run of them
 }
 
 // member is one connected channel.
@@ -31,61 +51,63 @@ type member struct {
 	out  chan wire.Down
 	gone chan struct{} // closed once, by drop
 	once sync.Once
+	live bool // of a bridge, under the board's mu: it was told what goes on
 
 	queued atomic.Int64 // about how many bytes are in out
 }
 
 // NewBoard returns a board that nobody looks at yet.
-func NewBoard() *Board {
-	return &Board{members: map[*member]bool{}, wake: make(chan struct{}, 1)}
-}
-
-var _ gate.Asker = (*Board)(nil)
-
-// Asked shows a question.
-func (b *Board) Asked(a gate.Approval) { b.all(wire.Down{Card: card(a)}) }
-
-// Decided shows how a question was settled, or how its call ended.
-func (b *Board) Decided(a gate.Approval) { b.all(wire.Down{Settled: card(a)}) }
-
-// Notify tells what ran without being asked about.
-func (b *Board) Notify(call gate.Call, action claw.Action, result claw.ToolResult, rule string) {
-	b.all(wire.Down{Notice: &wire.Notice{Session: string(call.Session), Text: noticeText(action, result, rule)}})
-}
-
-// Resumed keeps in mind that a call of a conversation ended although its run is gone, for the desk
-// to go on with. The result itself is in the gate's store.
-func (b *Board) Resumed(a gate.Approval, _ claw.ToolResult) {
-	b.mu.Lock()
-	b.resumed = append(b.resumed, a.Call.Session)
-	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}:
-	default:
+func NewBoard(o BoardOptions) *Board {
+	return &Board{
+		o: o, members: map[*member]bool{}, bridges: map[claw.Channel]*member{},
+		wake: make(chan struct{}, 1), poke: make(chan struct{}, 1),
 	}
 }
 
-func (b *Board) takeResumed() []claw.SessionID {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	taken := b.resumed
-	b.resumed = nil
-	return taken
-}
-
+// join adds a channel. Of a messenger there is one bridge at a time; it is nil for a second one.
 func (b *Board) join(role string) *member {
 	m := &member{role: role, out: make(chan wire.Down, queueLength), gone: make(chan struct{})}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if channel := claw.Channel(role); isMessenger(channel) {
+		if b.bridges[channel] != nil {
+			return nil
+		}
+		b.bridges[channel] = m
+		return m
+	}
 	b.members[m] = true
+	for _, n := range b.told {
+		m.send(wire.Down{Notice: &n})
+	}
 	return m
 }
 
 func (b *Board) leave(m *member) {
 	b.mu.Lock()
 	delete(b.members, m)
+	if channel := claw.Channel(m.role); b.bridges[channel] == m {
+		delete(b.bridges, channel)
+	}
 	b.mu.Unlock()
 	m.drop()
+}
+
+// bridge is a messenger's bridge that was told what goes on, nil when there is none.
+func (b *Board) bridge(channel claw.Channel) *member {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if m := b.bridges[channel]; m != nil && m.live {
+		return m
+	}
+	return nil
+}
+
+// enliven lets a bridge see what happens from now on.
+func (b *Board) enliven(m *member) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	m.live = true
 }
 
 func (b *Board) roles() []string {
@@ -95,9 +117,14 @@ func (b *Board) roles() []string {
 	for m := range b.members {
 		out = append(out, m.role)
 	}
+	for _, m := range b.bridges {
+		out = append(out, m.role)
+	}
+	slices.Sort(out)
 	return out
 }
 
+// all shows a frame to every terminal.
 func (b *Board) all(frame wire.Down) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,6 +169,13 @@ func weight(d wire.Down) int64 {
 		n += len(d.Card.Input)
 	case d.Settled != nil:
 		n += len(d.Settled.Input)
+	case d.Chunk != nil:
+		n += len(d.Chunk.Data)
+	case d.Send != nil:
+		n += len(d.Send.Text)
+		if d.Send.Card != nil {
+			n += len(d.Send.Card.Input)
+		}
 	case d.Reply != nil:
 		n += len(d.Reply.Text)
 		for _, c := range d.Reply.Calls {

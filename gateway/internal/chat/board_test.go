@@ -10,7 +10,7 @@ import (
 // A channel that does not read costs a bounded amount of memory, whatever the size of the frames.
 func TestSlowChannelIsDropped(t *testing.T) {
 	for name, size := range map[string]int{"many small frames": 10, "few large frames": 900 << 10} {
-		b := NewBoard()
+		b := NewBoard(BoardOptions{})
 		m := b.join("terminal")
 		frame := wire.Down{Delta: &wire.Delta{Text: strings.Repeat("x", size)}}
 		n := 0
@@ -30,7 +30,7 @@ func TestSlowChannelIsDropped(t *testing.T) {
 
 // What was sent makes room again.
 func TestReadingMakesRoom(t *testing.T) {
-	m := NewBoard().join("terminal")
+	m := NewBoard(BoardOptions{}).join("terminal")
 	frame := wire.Down{Delta: &wire.Delta{Text: strings.Repeat("x", 1<<20)}}
 	for range 100 {
 		if !m.send(frame) {

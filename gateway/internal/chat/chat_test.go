@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 	"github.com/secureclaw/secureclaw/gateway/internal/gate"
 	"github.com/secureclaw/secureclaw/gateway/internal/llm"
+	"github.com/secureclaw/secureclaw/gateway/internal/outbox"
 	"github.com/secureclaw/secureclaw/gateway/internal/sqlite"
 	"github.com/secureclaw/secureclaw/internal/strict"
 	"github.com/secureclaw/secureclaw/internal/wire"
@@ -29,7 +31,48 @@ type house struct {
 	stop   func()
 	tool   *sendMail
 	model  *model
+
+	users chat.Users
+	step  func(string)
+	inbox chat.Inbox
+	late  time.Duration
+	ahead time.Duration          // of the clock
+	wrap  func(*sqlite.DB) store // stands before the store
+	board *chat.Board
+	db    *sqlite.DB
+
+	mu    sync.Mutex
+	notes []string // what was written into the audit log beside calls
 }
+
+// store is all that the desk and the outbox keep.
+type store interface {
+	chat.Store
+	outbox.Store
+}
+
+func (h *house) now() time.Time { return time.Now().Add(h.ahead) }
+
+func (h *house) note(kind string, fields map[string]any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.notes = append(h.notes, fmt.Sprint(kind, " ", fields))
+}
+
+func (h *house) noted(words ...string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.ContainsFunc(h.notes, func(n string) bool {
+		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(n, w) })
+	})
+}
+
+// The people of the stories, on the messenger.
+const (
+	anna = "4001" // the owner
+	ben  = "4002"
+	eve  = "6666" // on no list
+)
 
 // sendMail is a tool that must be asked about and counts its effects.
 type sendMail struct {
@@ -93,8 +136,18 @@ func (m *model) Ask(ctx context.Context, req llm.Request, onText func(string)) (
 
 func newHouse(t *testing.T) *house {
 	t.Helper()
+	return furnish(t, func(*house) {})
+}
+
+// furnish is newHouse with other furniture.
+func furnish(t *testing.T, change func(*house)) *house {
+	t.Helper()
 	dir := t.TempDir()
-	h := &house{t: t, dir: dir, socket: filepath.Join(dir, "run", "g.sock"), tool: &sendMail{}, model: &model{}}
+	h := &house{
+		t: t, dir: dir, socket: filepath.Join(dir, "run", "g.sock"), tool: &sendMail{}, model: &model{},
+		users: chat.Users{"telegram": {anna, ben}}, step: func(string) {}, wrap: func(db *sqlite.DB) store { return db },
+	}
+	change(h)
 	h.start()
 	t.Cleanup(func() { h.stop() })
 	return h
@@ -113,14 +166,23 @@ func (h *house) start() {
 	}
 	db, err := sqlite.Open(ctx, filepath.Join(h.dir, "db"))
 	must(err)
-	log := &recorder{}
-	board := chat.NewBoard()
-	door, err := gate.New(gate.Options{Tools: []gate.Tool{h.tool}, Store: db.Approvals(), Audit: log, Asker: board})
+	log, kept := &recorder{}, h.wrap(db)
+	box := outbox.New(outbox.Options{
+		Store: kept, Now: h.now, Log: testLog(t), Step: h.step, Failed: func(outbox.Item, string) {},
+		Card: func(ctx context.Context, id string) (*wire.Card, error) {
+			a, err := db.Approvals().Load(ctx, id)
+			return chat.Card(a), err
+		},
+	})
+	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: h.users, Now: h.now, Log: testLog(t)})
+	h.board, h.db = board, db
+	door, err := gate.New(gate.Options{Tools: []gate.Tool{h.tool}, Store: db.Approvals(), Audit: log, Asker: board, Now: h.now, Step: h.step})
 	must(err)
-	mind, err := agent.New(agent.Options{Model: h.model, Hands: door, History: db, MaxTokens: 100, Rounds: 5, Now: time.Now})
+	mind, err := agent.New(agent.Options{Model: h.model, Hands: door, History: db, MaxTokens: 100, Rounds: 5, Now: h.now, Step: h.step})
 	must(err)
 	desk := chat.New(chat.Options{
-		Board: board, Agent: mind, Gate: door, Store: db, Now: time.Now, Log: testLog(t),
+		Board: board, Agent: mind, Gate: door, Store: kept, Now: h.now, Log: testLog(t), Step: h.step, Note: h.note,
+		Inbox: h.inbox, LateAfter: h.late,
 		Record: func(context.Context, claw.Message, claw.RunID) error { return nil },
 		Status: func(context.Context) wire.GatewayStatus { return wire.GatewayStatus{Version: "test"} },
 	})
@@ -405,7 +467,7 @@ func TestMessageIsNotRunWithoutARecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	desk := chat.New(chat.Options{Board: chat.NewBoard(), Agent: mind, Store: db, Now: time.Now, Log: testLog(t),
+	desk := chat.New(chat.Options{Board: chat.NewBoard(chat.BoardOptions{}), Agent: mind, Store: db, Now: time.Now, Log: testLog(t),
 		Record: func(context.Context, claw.Message, claw.RunID) error { return broken }})
 	ln, err := wire.Listen(filepath.Join(dir, "run", "g.sock"), wire.Hello{Role: "gateway", Program: "test"})
 	if err != nil {
@@ -433,11 +495,9 @@ func TestUnknownRolesAreNoChannels(t *testing.T) {
 			t.Errorf("a peer with role %.40q got %+v, want it refused", role, f)
 		}
 	}
-	c := h.connectAs("telegram")
-	c.say("m1", "s", "hello")
-	if r := until(c, aReply); r.Message != "m1" {
-		t.Errorf("reply = %+v", r)
-	}
+	b := h.bridge()
+	b.say("m1", anna, "hello")
+	b.shows("you said hello")
 	h.model.mu.Lock()
 	defer h.model.mu.Unlock()
 	if got := strings.Join(h.model.asked[0].System, "\n"); len(h.model.asked) != 1 || !strings.Contains(got, "The user writes from: telegram.") {
@@ -462,7 +522,7 @@ func TestServeEndsWithItsListener(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() {
-		done <- chat.New(chat.Options{Board: chat.NewBoard(), Store: db, Now: time.Now, Log: testLog(t)}).Serve(context.Background(), ln)
+		done <- chat.New(chat.Options{Board: chat.NewBoard(chat.BoardOptions{}), Store: db, Now: time.Now, Log: testLog(t)}).Serve(context.Background(), ln)
 	}()
 	select {
 	case err := <-done:

@@ -1,6 +1,7 @@
 package chat
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,28 +12,74 @@ import (
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 )
 
-// This file goes on where a gateway that died left off. Three things can be found in the store:
+// This file goes on where a gateway that died left off. What can be found in the store:
 //
 //	message accepted, not yet a turn        → it runs from the start
-//	message is a turn, no call is open      → the model is asked again
+//	message is a turn, no call is open      → the model is asked again; nothing had an effect yet, or
+//	                                          its results are turns
 //	the last turn has calls without results → each call's end is looked up (the gate knows the asked
 //	                                          ones); one that waits for a human keeps the message
 //	                                          waiting, any other is told as unknown and never repeated
+//	the last turn is the model's answer     → that is the reply; the model is not asked again, for its
+//	                                          second answer could be a call, and an effect twice
+//	reply stored                            → nothing: the item that shows it was stored with it
 //
 // An open question is answered later: the gate runs the call once and hands its result to the
-// board, and resumeLoop goes on from there.
+// board, and resumeLoop goes on from there. Commands are carried out again: each of them may be.
 
 // errWaiting ends a job without a reply: its message waits for a human, or was answered meanwhile.
 var errWaiting = errors.New("nothing to answer now")
 
-// recover queues every message that an earlier gateway accepted and did not answer.
+// project puts the card of every open question into the outbox. Those that are there stay as they
+// are; one that an earlier life could not put any more is shown now.
+func (d *Desk) project(ctx context.Context) error {
+	if len(d.users()) == 0 {
+		return nil
+	}
+	pending, err := d.o.Gate.Pending(ctx)
+	if err != nil {
+		return err
+	}
+	for _, a := range pending {
+		for _, item := range d.o.Board.cards(a, "card:"+a.ID) {
+			if err := d.o.Board.o.Outbox.Put(ctx, item, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// recover goes on with every message that an earlier gateway accepted and did not answer.
 func (d *Desk) recover(ctx context.Context) error {
 	messages, err := d.o.Store.Unanswered(ctx)
 	if err != nil {
 		return err
 	}
-	for _, msg := range messages {
-		d.enqueue(ctx, d.reviveJob(msg))
+	// A stop that was not answered stops what was said before it, and nothing that came after.
+	stopped := map[int]bool{}
+	for i, msg := range messages {
+		if !msg.Command || commandName(msg.Text) != "stop" {
+			continue
+		}
+		for j, before := range messages[:i] {
+			if forModel(before) && before.Origin.Channel == msg.Origin.Channel && before.Origin.User == msg.Origin.User {
+				stopped[j] = true
+			}
+		}
+	}
+	for i, msg := range messages {
+		switch {
+		case stopped[i]:
+			if err := d.o.Gate.Cancel(ctx, msg.Session); err != nil {
+				return err
+			}
+			d.enqueue(ctx, d.abandonJob(msg))
+		case forModel(msg):
+			d.enqueue(ctx, d.reviveJob(msg))
+		default:
+			d.carryOut(ctx, msg)
+		}
 	}
 	return nil
 }
@@ -62,7 +109,7 @@ func (d *Desk) waitingMessage(ctx context.Context, session claw.SessionID) (claw
 	if err != nil {
 		return claw.Message{}, false, err
 	}
-	i := slices.IndexFunc(messages, func(m claw.Message) bool { return m.Session == session })
+	i := slices.IndexFunc(messages, func(m claw.Message) bool { return m.Session == session && forModel(m) })
 	if i < 0 {
 		return claw.Message{}, false, nil
 	}
@@ -71,51 +118,92 @@ func (d *Desk) waitingMessage(ctx context.Context, session claw.SessionID) (claw
 
 // reviveJob goes on with a message from wherever the store says that it stands.
 func (d *Desk) reviveJob(msg claw.Message) job {
+	if d.isStopped(msg) {
+		return d.abandonJob(msg)
+	}
 	run := agent.NewRunID()
 	fresh := d.answerJob(msg, run, nil)
-	return job{run: run, session: msg.Session, message: &msg, work: func(ctx context.Context, w agent.Watcher) (agent.Answer, error) {
-		if err := d.stillOpen(ctx, msg); err != nil {
-			return agent.Answer{}, err
+	return job{run: run, msg: msg, revived: true, work: func(ctx context.Context, w *watcher) (agent.Answer, error) {
+		if open, err := d.isOpen(ctx, msg); err != nil || !open {
+			return agent.Answer{}, cmp.Or(err, errWaiting)
 		}
-		turns, err := d.o.Store.Turns(ctx, msg.Session, 200)
-		if err != nil {
-			return agent.Answer{}, err
+		if isMessenger(msg.Origin.Channel) && !d.users().Known(msg.Origin.Channel, msg.Origin.User) {
+			d.forbid(msg.Origin, "message", "no longer on the list of users")
+			return agent.Answer{Outcome: agent.Failed, Text: "You are not on the list of users any more, so this was not answered."}, nil
 		}
-		at := slices.IndexFunc(turns, func(t claw.Turn) bool { return t.Message == msg.ID })
-		if at < 0 {
+		at, err := d.standing(ctx, msg)
+		switch {
+		case err != nil:
+			return agent.Answer{}, err
+		case !at.begun:
 			return fresh.work(ctx, w)
+		case at.answer != "":
+			return agent.Answer{Outcome: agent.Done, Text: at.answer}, nil
+		case at.past:
+			return d.late(ctx, at.turns)
 		}
-		rest := turns[at+1:]
-		if later := slices.IndexFunc(rest, func(t claw.Turn) bool { return t.Message != "" }); later >= 0 {
-			return d.late(ctx, rest[:later])
-		}
-		if len(rest) == 0 || len(rest[len(rest)-1].Calls) == 0 {
-			return d.o.Agent.Continue(ctx, msg.Session, msg.Origin, run, nil, w)
-		}
-		results, err := d.ends(ctx, rest[len(rest)-1].Calls)
+		results, err := d.ends(ctx, at.calls())
 		if err != nil {
 			return agent.Answer{}, err
 		}
+		w.working()
 		return d.o.Agent.Continue(ctx, msg.Session, msg.Origin, run, results, w)
 	}}
 }
 
-// stillOpen is errWaiting for a message that has its answer: two events can queue the same one, and
-// the second finds it answered.
-func (d *Desk) stillOpen(ctx context.Context, msg claw.Message) error {
-	open, err := d.o.Store.Unanswered(ctx)
-	if err == nil && !slices.ContainsFunc(open, func(m claw.Message) bool { return m.ID == msg.ID && m.Origin.Channel == msg.Origin.Channel }) {
-		return errWaiting
+// standing is where the store says that a message stands.
+type standing struct {
+	begun  bool        // it is a turn
+	turns  []claw.Turn // what followed it, up to the next message
+	past   bool        // there is a next message: the conversation moved on
+	answer string      // the model's last word, when there is one
+}
+
+// calls are those that have no results yet.
+func (s standing) calls() []claw.ToolCall {
+	if len(s.turns) == 0 {
+		return nil
 	}
-	return err
+	return s.turns[len(s.turns)-1].Calls
+}
+
+func (d *Desk) standing(ctx context.Context, msg claw.Message) (standing, error) {
+	turns, err := d.o.Store.Turns(ctx, msg.Session, 200)
+	if err != nil {
+		return standing{}, err
+	}
+	at := slices.IndexFunc(turns, func(t claw.Turn) bool { return t.Message == msg.ID })
+	if at < 0 && (len(turns) == 0 || slices.ContainsFunc(turns, func(t claw.Turn) bool { return t.Message != "" })) {
+		return standing{}, nil
+	}
+	// With no message in sight at all, one message has made more turns than are read at once. It is
+	// the one that is not answered: to run it from the start would repeat its effects.
+	s := standing{begun: true, turns: turns[at+1:]}
+	if next := slices.IndexFunc(s.turns, func(t claw.Turn) bool { return t.Message != "" }); next >= 0 {
+		s.turns, s.past = s.turns[:next], true
+	}
+	if n := len(s.turns); n > 0 && s.turns[n-1].Role == claw.Assistant && len(s.turns[n-1].Calls) == 0 {
+		s.answer = s.turns[n-1].Text
+	}
+	return s, nil
+}
+
+// isOpen reports whether a message has no answer yet: two events can queue the same one, and the
+// second finds it answered.
+func (d *Desk) isOpen(ctx context.Context, msg claw.Message) (bool, error) {
+	open, err := d.o.Store.Unanswered(ctx)
+	return slices.ContainsFunc(open, func(m claw.Message) bool { return messageKey(m) == messageKey(msg) }), err
 }
 
 // late tells how the calls of a message ended although the conversation has moved on since.
 func (d *Desk) late(ctx context.Context, turns []claw.Turn) (agent.Answer, error) {
 	var lines []string
-	for _, t := range turns {
-		results, err := d.ends(ctx, t.Calls)
-		if err != nil {
+	for i, t := range turns {
+		var results []claw.ToolResult
+		var err error
+		if i+1 < len(turns) {
+			results = turns[i+1].Results // those of the calls of this one
+		} else if results, err = d.ends(ctx, t.Calls); err != nil {
 			return agent.Answer{}, err
 		}
 		for _, r := range results {
@@ -148,28 +236,4 @@ func (d *Desk) ends(ctx context.Context, calls []claw.ToolCall) ([]claw.ToolResu
 		results = append(results, result)
 	}
 	return results, nil
-}
-
-// abandon ends, after /stop, a message that waited for a human since before a restart. It queues
-// behind what the session is at: a run that was just stopped answers its message itself.
-func (d *Desk) abandon(ctx context.Context, session claw.SessionID) error {
-	msg, found, err := d.waitingMessage(ctx, session)
-	if err != nil || !found {
-		return err
-	}
-	d.enqueue(ctx, job{run: agent.NewRunID(), session: session, message: &msg, work: func(ctx context.Context, _ agent.Watcher) (agent.Answer, error) {
-		if err := d.stillOpen(ctx, msg); err != nil {
-			return agent.Answer{}, err
-		}
-		turns, err := d.o.Store.Turns(ctx, session, 1)
-		if err != nil || len(turns) == 0 {
-			return agent.Answer{Outcome: agent.Stopped, Text: "Stopped."}, err
-		}
-		results, err := d.ends(ctx, turns[0].Calls)
-		if err != nil {
-			return agent.Answer{}, err
-		}
-		return d.o.Agent.Abandon(ctx, session, results)
-	}})
-	return nil
 }

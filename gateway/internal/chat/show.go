@@ -18,21 +18,33 @@ const (
 	maxShownContent = 16 << 10  // of one tool result, for display
 	maxShownInput   = 4 << 10   // of one tool input, for display; cards always carry all of it
 	maxReplyBytes   = 700 << 10 // of a reply frame before its calls are thinned out
+	maxReplyText    = 128 << 10 // of its text
 	maxCardsBytes   = 900 << 10
 )
 
-// watcher passes what happens in one run to the channel that asked for it.
+// watcher passes what happens in one run to whoever looks at it.
 type watcher struct {
-	run    claw.RunID
-	member *member
+	run   claw.RunID
+	begin func()         // the run begins to work, once
+	to    func() *member // who looks now; nil when nobody does
 
+	once  sync.Once
 	mu    sync.Mutex
 	input map[claw.CallID]strict.Value
 }
 
+// working says that there is something to see from now on. A job that finds nothing to do never says so.
+func (w *watcher) working() { w.once.Do(w.begin) }
+
+func (w *watcher) send(frame wire.Down) {
+	if m := w.to(); m != nil {
+		m.send(frame)
+	}
+}
+
 func (w *watcher) Text(delta string) {
-	if w.member != nil && delta != "" {
-		w.member.send(wire.Down{Delta: &wire.Delta{Run: string(w.run), Text: delta}})
+	if delta != "" {
+		w.send(wire.Down{Delta: &wire.Delta{Run: string(w.run), Text: delta}})
 	}
 }
 
@@ -44,16 +56,12 @@ func (w *watcher) Began(call claw.ToolCall) {
 	}
 	w.input[call.ID] = input
 	w.mu.Unlock()
-	if w.member != nil {
-		w.member.send(wire.Down{Step: &wire.Step{Run: string(w.run), Call: string(call.ID), Tool: call.Tool, Input: input}})
-	}
+	w.send(wire.Down{Step: &wire.Step{Run: string(w.run), Call: string(call.ID), Tool: call.Tool, Input: input}})
 }
 
 func (w *watcher) Ended(_ claw.ToolCall, result claw.ToolResult) {
-	if w.member != nil {
-		step := w.step(result)
-		w.member.send(wire.Down{Step: &step})
-	}
+	step := w.step(result)
+	w.send(wire.Down{Step: &step})
 }
 
 func (w *watcher) step(r claw.ToolResult) wire.Step {
@@ -101,7 +109,7 @@ func fit(r *wire.Reply) {
 	if len(r.Calls) > 1000 {
 		r.Calls = r.Calls[len(r.Calls)-1000:]
 	}
-	r.Text = cut(r.Text, 128<<10)
+	r.Text = cut(r.Text, maxReplyText)
 }
 
 // cut shortens text at a rune border and says so.
@@ -116,8 +124,8 @@ func cut(text string, limit int) string {
 	return fmt.Sprintf("%s… (%d of %d bytes shown)", text[:end], end, len(text))
 }
 
-// card is an approval as every channel shows it: complete, and from the stored row.
-func card(a gate.Approval) *wire.Card {
+// Card is an approval as every channel shows it: complete, and from the stored row.
+func Card(a gate.Approval) *wire.Card {
 	c := &wire.Card{
 		ID: a.ID, Code: a.Code, Session: string(a.Call.Session), Step: a.Call.Step, Tool: a.Action.Tool, Input: a.Action.Input, Digest: a.Digest,
 		Domains: a.Action.Domains, Rule: a.Rule, Reason: a.Reason, Origin: string(a.Call.Origin.Channel), Sources: a.Call.Label.Sources,
@@ -127,10 +135,13 @@ func card(a gate.Approval) *wire.Card {
 		c.Mounts = append(c.Mounts, m.Name+" "+m.Mode)
 	}
 	if a.Decision != nil {
-		c.By, c.Why = a.Decision.By+" ("+a.Decision.Channel+")", a.Decision.Reason
+		c.By, c.Via, c.Why = a.Decision.By, a.Decision.Channel, a.Decision.Reason
+		if a.Decision.Name != "" {
+			c.By = a.Decision.Name + " (" + a.Decision.By + ")"
+		}
 	}
 	if a.Result != nil {
-		c.Outcome = string(a.Result.Status)
+		c.Outcome, c.DurationMS = string(a.Result.Status), milliseconds(a.Result.Duration)
 	}
 	return c
 }
@@ -143,7 +154,7 @@ func fitCards(approvals []gate.Approval) []wire.Card {
 		if size > maxCardsBytes && len(cards) > 0 {
 			break // the rest comes once these are decided
 		}
-		cards = append(cards, *card(a))
+		cards = append(cards, *Card(a))
 	}
 	return cards
 }

@@ -43,6 +43,12 @@ type Message struct {
 	Origin  Origin    `json:"origin"`
 	Label   Label     `json:"label"`
 	At      time.Time `json:"at"`
+	// Name is what the sender calls himself. It is shown to people and decides nothing.
+	Name string `json:"name,omitzero"`
+	// Command marks a text that is for the gateway and that no model reads.
+	Command bool `json:"command,omitzero"`
+	// Denies is the approval, by its id, that this message denies; its text is the reason, and no model answers it.
+	Denies string `json:"denies,omitzero"`
 }
 
 // Role is the author of a turn.

@@ -1,0 +1,222 @@
+package chat
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/agent"
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+// halt is what a stop ended.
+type halt struct {
+	runs, waiting, questions int
+	over                     []<-chan struct{} // closed when each run has given its reply
+}
+
+// stop is a terminal's: it cancels what runs and what waits in a session, and withdraws its questions.
+func (d *Desk) stop(ctx context.Context, m *member, in wire.Stop) {
+	if err := d.stopSession(ctx, claw.SessionID(in.Session), &halt{}); err != nil {
+		m.send(wire.Down{Fault: &wire.Fault{Ref: in.Ref, Code: "store", What: "open questions could not be withdrawn: " + err.Error()}})
+		return
+	}
+	m.send(wire.Down{Answer: &wire.Answer{Ref: in.Ref}})
+}
+
+// stopUser stops all conversations of a messenger's user. The runs are cancelled when it returns.
+func (d *Desk) stopUser(ctx context.Context, who addressee) (halt, error) {
+	var sessions []claw.SessionID
+	d.mu.Lock()
+	for id, l := range d.lanes {
+		mine := func(j job) bool { return who.sent(j.msg) }
+		if l.running != nil && mine(*l.running) || slices.ContainsFunc(l.waiting, mine) {
+			sessions = append(sessions, id)
+		}
+	}
+	d.mu.Unlock()
+	// What was asked before a restart has no lane.
+	open, err := d.o.Store.Unanswered(ctx)
+	for _, msg := range open {
+		if who.sent(msg) && forModel(msg) {
+			sessions = append(sessions, msg.Session)
+		}
+	}
+	var h halt
+	pending, err2 := d.o.Gate.Pending(ctx)
+	for _, a := range pending {
+		if a.Call.Origin.Channel == who.channel && a.Call.Origin.User == who.user {
+			sessions = append(sessions, a.Call.Session)
+			h.questions++
+		}
+	}
+	errs := []error{err, err2}
+	slices.Sort(sessions)
+	for _, id := range slices.Compact(sessions) {
+		errs = append(errs, d.stopSession(ctx, id, &h))
+	}
+	return h, errors.Join(errs...)
+}
+
+// sent reports whether a message is this user's.
+func (a addressee) sent(msg claw.Message) bool {
+	return msg.Origin.Channel == a.channel && msg.Origin.User == a.user
+}
+
+// forModel reports whether a model answers a message.
+func forModel(msg claw.Message) bool { return !msg.Command && msg.Denies == "" }
+
+// stopSession cancels what runs and what waits in a session, and withdraws its questions.
+func (d *Desk) stopSession(ctx context.Context, session claw.SessionID, h *halt) error {
+	d.mu.Lock()
+	var dropped []job
+	if l := d.lanes[session]; l != nil {
+		dropped, l.waiting = l.waiting, nil
+		if l.cancel != nil {
+			l.cancel()
+			h.runs++
+			h.over = append(h.over, l.over)
+		}
+	}
+	dropped = slices.DeleteFunc(dropped, func(j job) bool { return d.stopped[messageKey(j.msg)] })
+	d.mu.Unlock()
+	h.waiting += len(dropped)
+	for _, j := range dropped {
+		if !j.revived { // what had begun before a restart is abandoned below
+			h.over = append(h.over, d.dropJob(ctx, j))
+		}
+	}
+	err := d.o.Gate.Cancel(ctx, session)
+	if err == nil {
+		err = d.abandon(ctx, session)
+	}
+	return err
+}
+
+// dropJob answers a message that will not run. What it returns is closed when that is stored.
+func (d *Desk) dropJob(ctx context.Context, j job) <-chan struct{} {
+	const text = "Stopped before it began."
+	over := make(chan struct{})
+	d.wg.Go(func() {
+		defer close(over)
+		if isMessenger(j.msg.Origin.Channel) {
+			d.answer(ctx, j.msg, "", text)
+			return
+		}
+		if err := d.o.Store.Answered(context.WithoutCancel(ctx), j.msg.Origin.Channel, j.msg.ID, text); err != nil {
+			d.o.Log.Error("stop not stored", "message", j.msg.ID, "err", err)
+		}
+		d.o.Board.all(wire.Down{Reply: &wire.Reply{Run: string(j.run), Message: j.msg.ID, Session: string(j.msg.Session), Outcome: wire.ReplyStopped, Text: text}})
+	})
+	return over
+}
+
+// abandon ends, after a stop, the messages of a session that waited for a human since before a
+// restart. It queues behind what the session is at: a run that was just stopped answers its message itself.
+func (d *Desk) abandon(ctx context.Context, session claw.SessionID) error {
+	open, err := d.o.Store.Unanswered(ctx)
+	if err != nil {
+		return err
+	}
+	for _, msg := range open {
+		if msg.Session == session && forModel(msg) {
+			d.enqueue(ctx, d.abandonJob(msg))
+		}
+	}
+	return nil
+}
+
+// abandonJob answers a message that is stopped: with how its calls ended, and without asking the model.
+func (d *Desk) abandonJob(msg claw.Message) job {
+	d.mu.Lock()
+	d.stopped[messageKey(msg)] = true // whatever revives it later abandons it again
+	d.mu.Unlock()
+	return job{run: agent.NewRunID(), msg: msg, revived: true, work: func(ctx context.Context, _ *watcher) (agent.Answer, error) {
+		open, err := d.isOpen(ctx, msg)
+		if err != nil {
+			return agent.Answer{}, err
+		}
+		if !open {
+			d.forgetStopped(msg)
+			return agent.Answer{}, errWaiting
+		}
+		at, err := d.standing(ctx, msg)
+		switch {
+		case err != nil:
+			return agent.Answer{}, err
+		case !at.begun:
+			return agent.Answer{Outcome: agent.Stopped, Text: "Stopped before it began."}, nil
+		case at.answer != "":
+			return agent.Answer{Outcome: agent.Done, Text: at.answer}, nil
+		case at.past:
+			return d.late(ctx, at.turns)
+		}
+		results, err := d.ends(ctx, at.calls())
+		if err != nil {
+			return agent.Answer{}, err
+		}
+		return d.o.Agent.Abandon(ctx, msg.Session, results)
+	}}
+}
+
+func messageKey(msg claw.Message) string { return string(msg.Origin.Channel) + "\x00" + msg.ID }
+
+func (d *Desk) isStopped(msg claw.Message) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stopped[messageKey(msg)]
+}
+
+func (d *Desk) forgetStopped(msg claw.Message) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.stopped, messageKey(msg))
+}
+
+// patience is how long an answer to a stop waits for the runs to end.
+const patience = 800 * time.Millisecond
+
+// wait returns when the runs have given their replies, or after a while. Once a stop is answered, a
+// restart does not go on with what it stopped.
+func (h halt) wait(ctx context.Context) {
+	timer := time.NewTimer(patience)
+	defer timer.Stop()
+	for _, over := range h.over {
+		select {
+		case <-over:
+		case <-timer.C:
+			return
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// words say what was stopped.
+func (h halt) words() string {
+	var parts []string
+	if h.runs > 0 {
+		parts = append(parts, count(h.runs, "run"))
+	}
+	if h.waiting > 0 {
+		parts = append(parts, count(h.waiting, "waiting message"))
+	}
+	text := "Nothing was running."
+	if len(parts) > 0 {
+		text = "Stopped: " + strings.Join(parts, " and ") + "."
+	}
+	if h.questions > 0 {
+		verb := " was withdrawn."
+		if h.questions > 1 {
+			verb = " were withdrawn."
+		}
+		if len(parts) == 0 {
+			text = "Stopped:"
+		}
+		text += " " + count(h.questions, "open question") + verb
+	}
+	return text
+}

@@ -1,0 +1,79 @@
+package gateway
+
+import (
+	"context"
+	"slices"
+	"strconv"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/audit"
+	"github.com/secureclaw/secureclaw/gateway/internal/chat"
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/gateway/internal/outbox"
+	"github.com/secureclaw/secureclaw/gateway/internal/sqlite"
+	"github.com/secureclaw/secureclaw/internal/config"
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+// users is the gateway's own list of who may use a messenger. The bridge has a copy and no say.
+func users(o Options) chat.Users {
+	out := chat.Users{}
+	add := func(channel claw.Channel, id string) {
+		if !slices.Contains(out[channel], id) {
+			out[channel] = append(out[channel], id)
+		}
+	}
+	for _, id := range o.Secrets.AllowedUserIDs {
+		add("telegram", strconv.FormatInt(id, 10))
+	}
+	for channel, ids := range o.Messengers {
+		for _, id := range ids {
+			add(claw.Channel(channel), id)
+		}
+	}
+	return out
+}
+
+// newOutbox keeps what messengers must still show. A card is read from the approval when it leaves.
+func newOutbox(o Options, db *sqlite.DB, log *audit.Log) *outbox.Outbox {
+	approvals := db.Approvals()
+	tell := note(o, log)
+	return outbox.New(outbox.Options{
+		Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
+		Card: func(ctx context.Context, id string) (*wire.Card, error) {
+			a, err := approvals.Load(ctx, id)
+			if err != nil {
+				return nil, err
+			}
+			return chat.Card(a), nil
+		},
+		Failed: func(item outbox.Item, why string) {
+			tell("outbox.failed", map[string]any{"channel": item.Channel, "user": item.User, "item": item.Key, "why": why})
+		},
+	})
+}
+
+// note writes into the audit log what precedes no effect.
+func note(o Options, log *audit.Log) func(kind string, fields map[string]any) {
+	return func(kind string, fields map[string]any) {
+		if err := log.Note(audit.Record{Kind: kind, Fields: fields}); err != nil {
+			o.Log.Error("not recorded", "kind", kind, "err", err)
+		}
+	}
+}
+
+// inbox is the folder of the mount for files that users send, if there is one.
+func inbox(cfg *config.Config) chat.Inbox {
+	i := slices.IndexFunc(cfg.Mounts, func(m config.Mount) bool { return m.Name == config.InboxMount })
+	if i < 0 {
+		return chat.Inbox{}
+	}
+	return chat.Inbox{Host: cfg.Mounts[i].Host, Container: cfg.Mounts[i].Container}
+}
+
+func heartbeats(cfg *config.Config) []chat.Heartbeat {
+	var out []chat.Heartbeat
+	for _, h := range cfg.Heartbeats {
+		out = append(out, chat.Heartbeat{Name: h.Name, Schedule: h.Schedule, Timezone: h.Timezone, Enabled: h.Enabled})
+	}
+	return out
+}
