@@ -28,7 +28,7 @@ type Item struct {
 	At       time.Time
 
 	// Where it stands.
-	Part  int      // how many parts are shown
+	Part  int      // how many parts are shown; of a card that is to be edited 0
 	Shown []string // the messenger's ids of them, oldest first
 	State string   // of a card: the approval's state that is shown, empty before the first time
 	Tries int      // of the next part, so far
@@ -69,7 +69,8 @@ type Store interface {
 	// go on, zero when there is none.
 	DueItems(ctx context.Context, channel claw.Channel, now time.Time) (items []Item, next time.Time, err error)
 	// ItemSent records that a part is shown. ref may be empty. The item is done when parts are shown; a
-	// card is done when state is its approval's.
+	// card is done when state is its approval's, and its parts count from 0 again: an edit is one part.
+	// A part that is not the next one changes nothing.
 	ItemSent(ctx context.Context, seq int64, part, parts int, ref, state string) error
 	// ItemUnsent records a failed try and until when its user must wait; never gives the item up.
 	ItemUnsent(ctx context.Context, seq int64, until time.Time, never bool, why string) error

@@ -57,7 +57,7 @@ func (f *Feed) Sent(ctx context.Context, in wire.Sent) {
 	if fl == nil {
 		return
 	}
-	if fl.item.Kind == wire.SendCard && in.State != fl.state {
+	if in.State != "" && in.State != fl.state {
 		f.o.o.Log.Warn("the bridge shows a card in another state than it was sent", "item", in.Item, "sent", fl.state, "shown", in.State)
 	}
 	ref := in.Ref

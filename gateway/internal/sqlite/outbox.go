@@ -60,11 +60,12 @@ func putItem(ctx context.Context, tx *sql.Tx, item outbox.Item, file []byte) (bo
 // is known of the messages: it was repeated, and stored when it came first.
 func (db *DB) ItemSent(ctx context.Context, seq int64, part, parts int, ref, state string) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
-		// Whether it is over is asked after the change: a card is when its approval stands where it is
-		// shown to stand, and can go nowhere from there.
+		// The edit of a card is one part, whatever its first showing took. Whether it is over is asked
+		// after the change: a card is when its approval stands where it is shown to stand, and can go
+		// nowhere from there.
 		_, err := tx.ExecContext(ctx, `UPDATE outbox SET tries = 0, error = '', parts = ?3,
-				part = CASE WHEN ?2 + 1 >= ?3 AND kind = 'card' THEN 0 ELSE ?2 + 1 END,
-				shown_state = CASE WHEN ?2 + 1 >= ?3 AND kind = 'card' THEN ?4 ELSE shown_state END
+				part = iif(kind = 'card' AND (?2 + 1 >= ?3 OR shown_state <> ''), 0, ?2 + 1),
+				shown_state = iif(kind = 'card' AND (?2 + 1 >= ?3 OR shown_state <> ''), ?4, shown_state)
 			WHERE seq = ?1 AND part = ?2 AND state = 'due'`, seq, part, parts, state)
 		if err == nil {
 			_, err = tx.ExecContext(ctx, `UPDATE outbox SET state = 'sent', ended = `+nowMillis+`

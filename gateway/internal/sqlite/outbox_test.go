@@ -226,6 +226,8 @@ func TestACardOfSeveralParts(t *testing.T) {
 	wantDue(t, db, "")
 	move(t, db, 1, gate.Pending, gate.Expired)
 	wantDue(t, db, "7:card1>pending@0")
+	sent(t, db, "7", 0, 2, "", "expired")
+	wantDue(t, db, "")
 }
 
 // A bridge that says that a card shows the end of an approval which goes on cannot end the card.
