@@ -213,6 +213,7 @@ func TestClipRefusesTasks(t *testing.T) {
 		"no roots":          {change(func(k *run.Task) { k.Roots = nil }), codeTask},
 		"not canonical":     {strict.Value(" " + string(canonical(t, good))), codeTask},
 		"duplicate key":     {strict.Value(`{"call":"c1","call":"c1"}`), codeTask},
+		"a piece of a file": {change(func(k *run.Task) { k.Piece = &run.Piece{Limit: 1} }), codeTask}, // a shell has none
 		"unknown key":       {strict.Value(`{"call":"c1","sudo":true}`), codeTask},
 		"other letter case": {strict.Value(`{"Call":"c1"}`), codeTask},
 		"no object":         {strict.Value(`[]`), codeTask},
@@ -224,6 +225,39 @@ func TestClipRefusesTasks(t *testing.T) {
 				t.Errorf("clip(%s) = %+v, want %q", tc.raw, refusal, tc.want)
 			}
 		})
+	}
+}
+
+// A file leaves in pieces that fit a frame, and nothing else asks for pieces.
+func TestClipRefusesPieces(t *testing.T) {
+	claims := testClaims()
+	claims.Audience, claims.Tool, claims.Mounts = "file", run.ToolSendFile, []capability.Mount{{Name: "workspace", Mode: "ro"}}
+	for name, tc := range map[string]struct {
+		tool  string
+		piece *run.Piece
+		ok    bool
+	}{
+		"the first":        {run.ToolSendFile, &run.Piece{Limit: run.MaxPiece}, true},
+		"a later one":      {run.ToolSendFile, &run.Piece{Offset: 1 << 30, Limit: 1}, true},
+		"none":             {run.ToolSendFile, nil, false},
+		"too large":        {run.ToolSendFile, &run.Piece{Limit: run.MaxPiece + 1}, false},
+		"empty":            {run.ToolSendFile, &run.Piece{}, false},
+		"before the start": {run.ToolSendFile, &run.Piece{Offset: -1, Limit: 1}, false},
+		"of a reader":      {run.ToolReadFile, &run.Piece{Limit: 1}, false},
+		"a reader's none":  {run.ToolReadFile, nil, true},
+	} {
+		claims.Tool = tc.tool
+		task := run.Task{
+			Call: claims.Call, Tool: tc.tool, Input: strict.Value(`{"path":"/workspace/a"}`), TimeoutMS: claims.TimeoutMS, OutputCap: int(claims.OutputCap),
+			Roots: []run.Root{{Name: "workspace", Path: "/workspace", Mode: "ro"}}, Piece: tc.piece,
+		}
+		got, refusal := clip(testConfig(), claims, canonical(t, task))
+		if tc.ok != (refusal == nil) || refusal != nil && refusal.Code != codeTask {
+			t.Errorf("%s: clip = %+v, %+v, want it taken: %t", name, got, refusal, tc.ok)
+		}
+		if tc.ok && len(got.Mounts[0].Hide) != 0 {
+			t.Errorf("%s: hides %q from a call that was judged by its path", name, got.Mounts[0].Hide)
+		}
 	}
 }
 

@@ -54,6 +54,8 @@ var verbs = []verb{
 		}},
 	{form: form(`stat (.+)`), tool: run.ToolStat, example: "stat a.txt", means: "size, time and mode of a name",
 		args: func(m []string) map[string]any { return map[string]any{"path": name(m[1])} }},
+	{form: form(`send (?:me )?(.+)`), tool: run.ToolSendFile, example: "send notes.md", means: "a file, into this chat",
+		args: func(m []string) map[string]any { return map[string]any{"path": name(m[1])} }},
 	{form: form(`browse (?:to )?(.+)`), tool: toolBrowse, example: "browse https://example.com", means: "a web page",
 		args: func(m []string) map[string]any { return map[string]any{"url": name(m[1])} }},
 	{form: form(`remember (?:that )?(.+)`), tool: toolRemember, example: "remember I like tea", means: "a fact for later",

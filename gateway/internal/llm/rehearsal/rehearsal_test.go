@@ -25,7 +25,7 @@ func tools(names ...string) []claw.Tool {
 }
 
 func all() []claw.Tool {
-	return tools(run.ToolShell, run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolSearchFiles, run.ToolStat)
+	return tools(run.ToolShell, run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolSearchFiles, run.ToolStat, run.ToolSendFile)
 }
 
 func ask(t testing.TB, tools []claw.Tool, turns ...claw.Turn) llm.Reply {
@@ -72,6 +72,8 @@ func TestCommands(t *testing.T) {
 		"ls notes":                                       {`list_directory {"path":"notes"}`},
 		"list files in notes":                            {`list_directory {"path":"notes"}`},
 		"stat x":                                         {`stat {"path":"x"}`},
+		"send notes.md":                                  {`send_file {"path":"notes.md"}`},
+		"Send me 'my notes.md' then list":                {`send_file {"path":"my notes.md"}`, `list_directory {"path":"."}`},
 		"list then stat x ;; read y":                     {`list_directory {"path":"."}`, `stat {"path":"x"}`, `read_file {"path":"y"}`},
 		"write a to x, and then run: cat x | sort; then": {`write_file {"content":"a\n","mode":"overwrite","path":"x"}`, `run_shell_command {"access":"read","command":"cat x | sort; then"}`},
 		"list\n\nstat x\r\nrun: id\nread y":              {`list_directory {"path":"."}`, `stat {"path":"x"}`, `run_shell_command {"access":"read","command":"id"}`, `read_file {"path":"y"}`},
@@ -135,6 +137,7 @@ func TestResults(t *testing.T) {
 		"write":         {claw.ToolResult{Tool: run.ToolWriteFile, Status: claw.OK, Content: encode(run.WriteFileResult{Path: "/w/a", Created: true, Size: 2, Diff: run.Text{Text: "+x\n"}})}, "Created /w/a (2 bytes).\n+x"},
 		"list":          {claw.ToolResult{Tool: run.ToolListDirectory, Status: claw.OK, Content: encode(run.ListDirectoryResult{Path: "/w", Total: 1, Entries: []run.Entry{{Name: "a", Type: "link", Target: "b"}}})}, "/w: 1 name(s)\n  link               0  a -> b"},
 		"search":        {claw.ToolResult{Tool: run.ToolSearchFiles, Status: claw.OK, Content: encode(run.SearchFilesResult{Matches: []run.Match{{Path: "/w/a", Line: 3, Text: "TODO\n"}}, Truncated: true})}, "/w/a:3: TODO\n(there are more)"},
+		"sent":          {claw.ToolResult{Tool: run.ToolSendFile, Status: claw.OK, Content: encode(run.SendFileResult{Path: "/w/a", Name: "a", Size: 3, SHA256: "ab12", Note: "queued for the user"})}, "a (3 bytes, SHA-256 ab12): queued for the user."},
 		"no match":      {claw.ToolResult{Tool: run.ToolSearchFiles, Status: claw.OK, Content: encode(run.SearchFilesResult{})}, "No match."},
 		"denied":        {claw.ToolResult{Tool: run.ToolStat, Status: claw.Denied, Content: "Anna said no: not now."}, "stat was denied, nothing ran: Anna said no: not now."},
 		"expired":       {claw.ToolResult{Tool: run.ToolStat, Status: claw.Expired, Content: "No answer."}, "stat was not approved in time, nothing ran: No answer."},
@@ -160,7 +163,7 @@ func TestResults(t *testing.T) {
 // Whatever is said, only offered tools are called, with arguments that their executor reads, and the same
 // words always mean the same.
 func TestCallsAreAlwaysValid(t *testing.T) {
-	words := rapid.SampledFrom([]string{"run:", "run!:", "read", "search", "write", "to", "in", "then", ";;", "\n", "a.txt", "lines 3-1", "99999999999999999999", "\"", "list", "stat", "\x00", "\xff", "create", "with", "browse"})
+	words := rapid.SampledFrom([]string{"run:", "run!:", "read", "search", "write", "to", "in", "then", ";;", "\n", "a.txt", "lines 3-1", "99999999999999999999", "\"", "list", "stat", "\x00", "\xff", "create", "with", "browse", "send"})
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(words, 0, 12).Draw(t, "words"), " ")
 		if rapid.Bool().Draw(t, "any") {
@@ -186,6 +189,8 @@ func TestCallsAreAlwaysValid(t *testing.T) {
 				into = new(run.SearchFiles)
 			case run.ToolStat:
 				into = new(run.Stat)
+			case run.ToolSendFile:
+				into = new(run.SendFile)
 			default:
 				t.Fatalf("Ask(%q) calls %s, which was not offered", text, c.Tool)
 			}

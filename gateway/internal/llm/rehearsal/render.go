@@ -77,6 +77,10 @@ func value(tool, content string) (string, bool) {
 		return decode(content, func(v run.StatResult) string {
 			return fmt.Sprintf("%s: %s, %d bytes, %s, %d link(s), changed %s%s", v.Path, v.Type, v.Size, v.Mode, v.Links, v.Modified, target(v.Entry))
 		})
+	case run.ToolSendFile:
+		return decode(content, func(v run.SendFileResult) string {
+			return fmt.Sprintf("%s (%d bytes, SHA-256 %s): %s.", v.Name, v.Size, v.SHA256, v.Note)
+		})
 	}
 	return "", false
 }
