@@ -104,7 +104,7 @@ func newRoot() *cobra.Command {
 		return fmt.Errorf("%w: %w\n  fix  see: %s --help", errUsage, err, cmd.CommandPath())
 	})
 	root.AddCommand(
-		newUpCmd(g), newChatCmd(g), newStatusCmd(g),
+		newInitCmd(g), newUpCmd(g), newChatCmd(g), newStatusCmd(g),
 		newApprovalsCmd(g), newApproveCmd(g), newDenyCmd(g),
 		newConfigCmd(g), newPolicyCmd(g), newAuditCmd(g), newBenchCmd(g), newVersionCmd(g),
 		newGatewayCmd(g), newRunnerCmd(g),

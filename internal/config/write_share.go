@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strconv"
@@ -15,7 +16,7 @@ import (
 // first one that is not the inbox. Index is its place in mounts, -1 when there is none.
 type Share struct {
 	Index     int
-	Host      string // as the file writes it, or is to write it
+	Host      string // as the file is to write it; [SetShare] leaves it alone when it is empty
 	Container string
 	Mode      string
 }
@@ -65,8 +66,10 @@ func SetShare(data []byte, share Share) ([]byte, error) {
 	const path = "mounts"
 	if mounts := nodeAt(root, []string{path}); mounts != nil && !isNull(mounts) && share.Index >= 0 {
 		at := path + "[" + strconv.Itoa(share.Index) + "]"
-		if data, err = SetText(data, at+".host", share.Host); err != nil {
-			return nil, err
+		if share.Host != "" {
+			if data, err = SetText(data, at+".host", share.Host); err != nil {
+				return nil, err
+			}
 		}
 		if was := nodeAt(root, splitPath(at+".mode")); was == nil && share.Mode == "ro" {
 			return data, nil // what it is when nobody says
@@ -86,7 +89,7 @@ func SetShare(data []byte, share Share) ([]byte, error) {
 	if share.Index < 0 || share.Index >= len(mounts) {
 		return nil, errors.New("mounts: there is no such item")
 	}
-	mounts[share.Index].Host, mounts[share.Index].Mode = share.Host, share.Mode
+	mounts[share.Index].Host, mounts[share.Index].Mode = cmp.Or(share.Host, mounts[share.Index].Host), share.Mode
 	return setValue(data, path, mountList(mounts))
 }
 
