@@ -253,8 +253,12 @@ func reason(ctx context.Context, err error) string {
 	return err.Error()
 }
 
-// asAPI returns the API's error in err; for any other it makes one that says nothing was sent.
+// asAPI returns the API's error in err; for any other it makes one that says nothing was sent, and for none one
+// that says nothing.
 func asAPI(err error) *apiError {
+	if err == nil {
+		return &apiError{}
+	}
 	if e, ok := errors.AsType[*apiError](err); ok {
 		return e
 	}

@@ -13,7 +13,7 @@ import (
 // with the bot. What is not is dealt with here.
 func (b *bridge) mine(ctx context.Context, m *message) bool {
 	if m.Chat.Type != "private" {
-		b.group(ctx, m)
+		b.group(m)
 		return false
 	}
 	if m.From == nil || m.From.IsBot || m.Chat.ID != m.From.ID {
@@ -31,7 +31,7 @@ func (b *bridge) deliver(ctx context.Context, update int64, m *message, finish f
 	b.o.Step("bridge.update")
 	out := b.translate(update, m)
 	var with *session // the connection on which its files are
-	wait := time.Duration(0)
+	wait, lost := time.Duration(0), 0
 	for {
 		s, err := b.link.session(ctx)
 		if err != nil {
@@ -66,6 +66,11 @@ func (b *bridge) deliver(ctx context.Context, update int64, m *message, finish f
 			b.say(ctx, m.From.ID, "I could not take this message: "+cut(d.Fault.What, 300)+".")
 			finish()
 			return
+		case d.Fault != nil && d.Fault.Code == "file" && lost < 3:
+			with = nil // the gateway does not have the file any more: once more, from its start
+			lost++
+		case d.Fault != nil && d.Fault.Code == "file":
+			out.Files, out.Refused = nil, append(out.Refused, "The file was not taken: "+cut(d.Fault.What, 300)+".")
 		case d.Fault != nil:
 			b.o.Log.Warn("a message is not taken yet", "message", out.ID, "code", d.Fault.Code, "what", d.Fault.What)
 		}

@@ -149,7 +149,7 @@ func (p *pairing) poll(ctx context.Context) (*User, error) {
 	if len(raw) == limit && last != 0 {
 		p.offset = last + 1 // the one we wait for would not be seen behind these
 	} else if len(raw) > 0 {
-		sleep(ctx, 500*time.Millisecond) // what is unconfirmed comes at once, each time
+		sleep(ctx, 700*time.Millisecond) // what is unconfirmed comes at once, each time
 	}
 	return nil, nil
 }

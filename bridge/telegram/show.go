@@ -108,19 +108,16 @@ func (b *bridge) showCard(ctx context.Context, chat int64, in wire.Send) (wire.S
 	if err != nil {
 		return wire.Sent{}, forGood("a card that cannot be shown: " + b.api.clean(err.Error()))
 	}
-	total := 1
-	if c.File != nil {
-		total = 2
-	}
-	sent := wire.Sent{Parts: max(total, in.Part+1), State: in.Card.State}
-	if c.File != nil && len(in.Shown) == 0 {
+	// An item that is edited counts its parts from 0 again. Otherwise part 0 is the file, if there is one.
+	edit := in.Part == 0 && len(in.Shown) > 0
+	sent := wire.Sent{Parts: in.Part + 1, State: in.Card.State}
+	if c.File != nil && in.Part == 0 && !edit {
 		d := &document{name: c.File.Name, mime: "application/json", size: int64(len(c.File.Data)), body: bytes.NewReader(c.File.Data)}
 		if err := b.ready(ctx, chat); err != nil {
 			return wire.Sent{}, err
 		}
 		id, err := b.upload(ctx, chat, d, entity.Message{}, 0)
-		sent.Ref, sent.State = ref(id), "" // the question itself is not shown yet
-		return sent, err
+		return wire.Sent{Parts: 2, Ref: ref(id)}, err // no state: the question itself is not shown yet
 	}
 	how := manner{card: true}
 	if len(c.Buttons) > 0 {
@@ -133,7 +130,7 @@ func (b *bridge) showCard(ctx context.Context, chat int64, in wire.Send) (wire.S
 			how.markup.Keyboard = append(how.markup.Keyboard, keys)
 		}
 	}
-	if len(in.Shown) >= total {
+	if edit {
 		how.edit = refOf(in.Shown[len(in.Shown)-1])
 	}
 	id, err := b.put(ctx, chat, piece{text: c.Message}, how)

@@ -23,11 +23,10 @@ type guard struct {
 	told map[int64]time.Time // of the neutral sentence
 	seen map[int64]time.Time // of a report to the gateway
 	// What was used up of this hour.
-	hour     time.Time
-	answers  int
-	reports  int
-	unheard  int // left out since the last report
-	departed int // calls to leave a group
+	hour    time.Time
+	answers int
+	reports int
+	unheard int // left out since the last report
 }
 
 const (
@@ -43,7 +42,7 @@ func newGuard(now func() time.Time, day time.Duration) *guard {
 func (g *guard) turn() time.Time {
 	now := g.now()
 	if now.Sub(g.hour) >= time.Hour || now.Before(g.hour) {
-		g.hour, g.answers, g.reports, g.departed = now, 0, 0, 0
+		g.hour, g.answers, g.reports = now, 0, 0
 		for _, m := range []map[int64]time.Time{g.told, g.seen} {
 			for id, at := range m {
 				if now.Sub(at) >= g.day {
@@ -71,14 +70,6 @@ func (g *guard) mayAnswer(id int64) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.once(g.told, id, g.day, &g.answers)
-}
-
-func (g *guard) mayLeave() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.turn()
-	g.departed++
-	return g.departed <= strangersAnHour
 }
 
 // report says whether the gateway is told of a stranger now, and how many were left out before him.
@@ -110,23 +101,13 @@ func (b *bridge) stranger(ctx context.Context, m *message) {
 	}
 }
 
-// group leaves a place where others can read along, without a word.
-func (b *bridge) group(ctx context.Context, m *message) {
+// group notes, without a word, a place where others can read along.
+func (b *bridge) group(m *message) {
 	id := m.Chat.ID
 	if m.From != nil {
 		id = m.From.ID
 	}
 	b.accuse(id, "group", false)
-	if b.guard.mayLeave() {
-		b.wg.Go(func() {
-			err := b.api.call(ctx, b.t.picture, "leaveChat", struct {
-				ID int64 `json:"chat_id"`
-			}{m.Chat.ID}, nil)
-			if err != nil && ctx.Err() == nil {
-				b.o.Log.Warn("a group was not left", "err", err)
-			}
-		})
-	}
 }
 
 // accuse tells the gateway of a stranger, for its audit log.

@@ -128,8 +128,11 @@ func (s *streams) pause() {
 func (s *streams) rest(run string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.note(run, trace{s.traces[run].ref, true})
 	r := s.runs[run]
+	if _, known := s.traces[run]; r == nil && !known {
+		return // of another channel
+	}
+	s.note(run, trace{s.traces[run].ref, true})
 	if r == nil {
 		return
 	}
@@ -154,7 +157,9 @@ func (s *streams) stop(ctx context.Context, run string) string {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.traces[run].ref
+	t := s.traces[run]
+	s.note(run, trace{t.ref, true})
+	return t.ref
 }
 
 // working begins the picture of a run, or goes on with it after the gateway came back.

@@ -111,20 +111,32 @@ func (b *bridge) receive(ctx context.Context) {
 				last = time.Now()
 			}
 		}
-		if _, inHand, changed := b.ledger.state(); inHand {
-			// Look again soon: a "/stop" or a tap must not wait until a file is loaded. Without a gateway nobody
-			// could act on it, so there is less of a hurry.
-			pause := b.t.again
-			if b.link.current() == nil {
-				pause = 5 * b.t.again
-			}
-			t := time.NewTimer(pause)
-			select {
-			case <-t.C:
-			case <-changed:
-			case <-ctx.Done():
-			}
-			t.Stop()
+		b.rest(ctx)
+	}
+}
+
+// rest waits between two polls while something is in hand. "/stop" and a tap must not wait until a file is loaded,
+// so it is short; but a server that is asked for the same offset twice within half a second answers with one update
+// only, which is the one that we have. Without a gateway nobody could act, and there is less of a hurry.
+func (b *bridge) rest(ctx context.Context) {
+	pause := b.t.again
+	if b.link.current() == nil {
+		pause *= 5
+	}
+	t := time.NewTimer(pause)
+	defer t.Stop()
+	before, _, _ := b.ledger.state()
+	for {
+		offset, inHand, changed := b.ledger.state()
+		if !inHand || offset != before {
+			return
+		}
+		select {
+		case <-changed:
+		case <-t.C:
+			return
+		case <-ctx.Done():
+			return
 		}
 	}
 }
