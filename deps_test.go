@@ -23,6 +23,7 @@ var table = []row{
 
 	// What both sides of a wall must agree on, and nothing else.
 	{"internal/strict", nil},
+	{"internal/seal", nil},
 	{"internal/run", list("internal/strict")},
 	{"internal/wire", list("internal/strict")},
 	{"internal/capability", list("internal/strict")},
@@ -57,14 +58,14 @@ var table = []row{
 	{"gateway/internal/sqlite", list("gateway/internal/agent gateway/internal/chat gateway/internal/claw gateway/internal/gate gateway/internal/llm gateway/internal/outbox internal/strict internal/wire")},
 	{"gateway", list("gateway/internal/agent gateway/internal/audit gateway/internal/chat gateway/internal/claw gateway/internal/dispatch " +
 		"gateway/internal/gate gateway/internal/llm gateway/internal/llm/anthropic gateway/internal/llm/openai gateway/internal/llm/rehearsal " +
-		"gateway/internal/outbox gateway/internal/policy gateway/internal/sqlite internal/capability internal/config internal/run internal/strict internal/wire")},
+		"gateway/internal/outbox gateway/internal/policy gateway/internal/sqlite internal/capability internal/config internal/run internal/seal internal/strict internal/wire")},
 
 	// The mouth.
 	{"bridge/telegram/internal/entity", nil},
 	{"bridge/telegram/internal/card", list("bridge/telegram/internal/entity internal/strict internal/wire")},
 	{"bridge/telegram", list("bridge/telegram/internal/card bridge/telegram/internal/entity internal/strict internal/wire")},
 
-	{"cmd/secureclaw", list("bridge/telegram config gateway runner internal/capability internal/config internal/run internal/strict internal/wire")},
+	{"cmd/secureclaw", list("bridge/telegram config gateway runner internal/capability internal/config internal/run internal/seal internal/strict internal/wire")},
 }
 
 func list(names string) []string { return strings.Fields(names) }

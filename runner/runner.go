@@ -38,6 +38,10 @@ const (
 	maxWaiting = 64
 )
 
+// StepVerified is reached when an order was verified and clipped, and nothing was asked of the engine;
+// the steps that follow are package sandbox's.
+const StepVerified = "runner.verified"
+
 // Options is all that a runner is told. Environment and flags are read by the caller.
 type Options struct {
 	// Config is the runner's own reading of secureclaw.yaml.
@@ -57,6 +61,8 @@ type Options struct {
 	Now     func() time.Time
 	Log     *slog.Logger
 	Version string
+	// Step is called at each named step of a call, so that a test can end the process there. Nil means none.
+	Step func(step string)
 	// Ready, if set, is called once when the socket accepts.
 	Ready func()
 }
@@ -91,6 +97,9 @@ func newServer(o Options) (*server, error) {
 	case o.Now == nil || o.Log == nil:
 		return nil, errors.New("runner: no clock or no log")
 	}
+	if o.Step == nil {
+		o.Step = func(string) {}
+	}
 	instance := sha256.Sum256([]byte(filepath.Clean(o.StateDir)))
 	return &server{
 		config:   o.Config,
@@ -102,12 +111,14 @@ func newServer(o Options) (*server, error) {
 		log:      o.Log,
 		version:  o.Version,
 		slots:    newSlots(maxRunning, maxWaiting),
+		step:     o.Step,
 		box: sandbox.New(sandbox.Options{
 			Hosts:    hosts(o),
 			Instance: hex.EncodeToString(instance[:8]),
 			Boot:     o.Boot,
 			Dir:      filepath.Join(o.StateDir, "runner"),
 			Log:      o.Log,
+			Step:     o.Step,
 		}),
 	}, nil
 }
@@ -138,6 +149,7 @@ type server struct {
 	log      *slog.Logger
 	version  string
 	slots    *slots
+	step     func(string)
 	box      *sandbox.Sandbox
 }
 

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +27,7 @@ import (
 	"github.com/secureclaw/secureclaw/internal/capability"
 	"github.com/secureclaw/secureclaw/internal/config"
 	"github.com/secureclaw/secureclaw/internal/run"
+	"github.com/secureclaw/secureclaw/runner/internal/sandbox"
 )
 
 const engineSocket = "/var/run/docker.sock"
@@ -164,8 +166,15 @@ func TestOneCall(t *testing.T) {
 		t.Errorf("timing = %+v, want every part", tm)
 	}
 	t.Logf("%+v", result.Timing)
+	steps := []string{StepVerified, sandbox.StepCreated, sandbox.StepStarted, sandbox.StepOutput}
+	if got := b.passed(); !slices.Equal(got, steps) {
+		t.Errorf("the call passed %q, want %q", got, steps)
+	}
 	if got := refusalOf(t, b.ask(t, run.Request{Run: &order})); got.Code != codeToken || !strings.Contains(got.Why, "used before") {
 		t.Errorf("the same token again = %+v, want refusal %s", got, codeToken)
+	}
+	if got := b.passed(); !slices.Equal(got, steps) {
+		t.Errorf("a refused call passed %q", got[len(steps):])
 	}
 }
 

@@ -99,6 +99,7 @@ func (s *server) run(ctx context.Context, order run.Order, started func(run.Star
 		return run.Result{}, refusal
 	}
 	verified := time.Since(begin).Microseconds()
+	s.step(StepVerified)
 
 	// Nobody waits longer than the token lives: the executor verifies it again.
 	waitCtx, cancel := context.WithTimeout(ctx, time.Unix(claims.Expires, 0).Sub(s.now()))

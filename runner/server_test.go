@@ -10,7 +10,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -31,6 +33,22 @@ type bed struct {
 	minter *capability.Minter
 	state  string
 	stop   func()
+
+	mu    sync.Mutex
+	steps []string
+}
+
+// passed returns the steps that calls went through so far.
+func (b *bed) passed() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.Clone(b.steps)
+}
+
+func (b *bed) step(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.steps = append(b.steps, name)
 }
 
 // newBed starts a runner under cfg. Stopping it must end without an error.
@@ -57,7 +75,7 @@ func newBedIn(tb testing.TB, cfg *config.Config, dir string) *bed {
 	go func() {
 		done <- Run(ctx, Options{
 			Config: cfg, Socket: b.socket, PublicKey: public, Boot: nonce(), StateDir: dir,
-			Now: time.Now, Log: slog.New(slog.NewTextHandler(tb.Output(), nil)), Version: "test", Ready: func() { close(ready) },
+			Now: time.Now, Log: slog.New(slog.NewTextHandler(tb.Output(), nil)), Version: "test", Step: b.step, Ready: func() { close(ready) },
 		})
 	}()
 	select {

@@ -60,7 +60,16 @@ type Options struct {
 	// covers of what a mount hides. Without it a call that has something to hide is refused.
 	Dir string
 	Log *slog.Logger
+	// Step is called at each named step of a call, so that a test can end the process there. Nil means none.
+	Step func(step string)
 }
+
+// The steps of a call.
+const (
+	StepCreated = "runner.created" // the container is there and compared, not started
+	StepStarted = "runner.started" // it runs; nobody was told, and it has no task
+	StepOutput  = "runner.output"  // its one result is read and not passed on
+)
 
 // Sandbox runs tasks. It is safe for many goroutines; [Sandbox.Close] ends it.
 type Sandbox struct {
@@ -70,6 +79,7 @@ type Sandbox struct {
 	dir      string
 	bounds   bounds
 	log      *slog.Logger
+	step     func(string)
 
 	// dirty says that containers of ours may be left: at the start, and after the engine failed.
 	dirty    atomic.Bool
@@ -83,7 +93,10 @@ type Sandbox struct {
 
 // New returns a Sandbox. It does not reach for the engine yet.
 func New(o Options) *Sandbox {
-	s := &Sandbox{engine: engine{hosts: o.Hosts}, instance: o.Instance, boot: o.Boot, dir: o.Dir, bounds: usualBounds(), log: o.Log, live: make(map[string]struct{})}
+	s := &Sandbox{engine: engine{hosts: o.Hosts}, instance: o.Instance, boot: o.Boot, dir: o.Dir, bounds: usualBounds(), log: o.Log, step: o.Step, live: make(map[string]struct{})}
+	if s.step == nil {
+		s.step = func(string) {}
+	}
 	s.dirty.Store(true)
 	return s
 }
@@ -123,12 +136,14 @@ func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) err
 	defer s.remove(ctx, b)
 	defer b.release()
 	timing.Create = time.Since(begin).Microseconds()
+	s.step(StepCreated)
 
 	begin = time.Now()
 	if err := b.start(ctx); err != nil {
 		return run.Result{}, s.failed(ctx, c, "start the container", err)
 	}
 	timing.Start = time.Since(begin).Microseconds()
+	s.step(StepStarted)
 
 	begin = time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, t.Timeout, errDeadline)
@@ -139,6 +154,7 @@ func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) err
 	result := s.converse(ctx, b, t)
 	timing.Task = time.Since(begin).Microseconds()
 	if result.Outcome == run.Finished {
+		s.step(StepOutput)
 		if why := s.exposed(ctx, t, b.hidden); why != "" {
 			result = run.Result{Outcome: run.Broken, Detail: why}
 		}

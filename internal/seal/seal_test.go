@@ -1,4 +1,4 @@
-package gateway_test
+package seal_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/secureclaw/secureclaw/gateway"
+	"github.com/secureclaw/secureclaw/internal/seal"
 )
 
 // TestMain runs the binary again as a sealed process, because a seal cannot be broken afterwards.
@@ -21,12 +21,12 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// sealed tries what a captured gateway would try, and prints what the kernel said.
+// sealed tries what a captured process would try, and prints what the kernel said.
 func sealed() {
 	if err := exec.Command("/bin/true").Run(); err != nil {
 		os.Stdout.WriteString("before: " + err.Error() + "\n")
 	}
-	if err := gateway.Seal(); err != nil {
+	if err := seal.Process(); err != nil {
 		os.Stdout.WriteString("seal: " + err.Error() + "\n")
 		return
 	}
