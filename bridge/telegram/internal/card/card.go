@@ -1,21 +1,37 @@
-// Package card shows an approval as a Telegram message.
+// Package card shows an approval as a Telegram message that hides nothing.
 //
-// See [Render]. A card whose File is not nil may be sent with its buttons only after the file was delivered.
+// [Render] makes the question or, once it is decided, what became of it. Exact bytes or no button: a
+// card has buttons only if every argument stands on it to the last character, or if File holds the
+// canonical JSON of the whole input and the card says its size and SHA-256. Everything that is not
+// ours is shown as code, in which characters without a shape, or that look like others, are marked
+// as ‹U+202E›; no argument can make a line of the card's own.
+//
+// It refuses buttons for what cannot be judged here: input that is no JSON, binary, over 64 KiB, or
+// with more folders and domains than fit. Such a card says how to decide in a terminal.
+//
+// The order is the sender's duty: File first, then the card. If the file was not delivered, the card
+// goes out without its buttons, see [Card.Undelivered].
 package card
 
 import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/secureclaw/secureclaw/bridge/telegram/internal/entity"
+	"github.com/secureclaw/secureclaw/internal/strict"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
 
-// What a button asks for, the first byte of its data.
+// Bounds of a card.
 const (
-	Approve = 'a' // run it once
-	Deny    = 'd'
-	DenyWhy = 'w' // deny, and ask for the reason
+	maxInput  = 64 << 10 // bytes of canonical input that may be decided here
+	comfort   = 3500     // units of a card that a reader still takes in; past it, arguments go into a file
+	maxShown  = 30       // arguments on a card without a file
+	maxBegins = 10       // arguments whose beginning is on a card with a file
 )
 
 // Button is one button under a card. Data comes back when it is tapped, see [ParseData].
@@ -27,49 +43,130 @@ type File struct {
 	Data []byte
 }
 
-// Card is an approval ready to be sent.
+// Card is an approval ready to be sent. If File is not nil it must be delivered before the card.
 type Card struct {
 	Message entity.Message
 	Buttons [][]Button
-	// File goes out before the card. If it was not delivered, the card must be sent without Buttons.
-	File *File
+	File    *File
+
+	code string
 }
 
-// Render shows an approval as it stands. An error means that the card names no approval and cannot be shown at all.
+// Undelivered is the card when its file could not be delivered: without buttons, and with the reason.
+func (c Card) Undelivered() Card {
+	p := &page{text: c.Message.Text, entities: slices.Clone(c.Message.Entities), units: entity.Units(c.Message.Text)}
+	p.elsewhere("The file could not be sent, so nothing can be decided here.", c.code)
+	return Card{Message: p.message(), code: c.code}
+}
+
+// Render shows an approval as it stands, with times in loc. The error is that of a card which names
+// no approval.
 func Render(c wire.Card, loc *time.Location) (Card, error) {
-	out := Card{Message: entity.Plain("🔐 Approve?  " + c.Tool + "      " + c.Code)}
-	if c.State == "pending" {
-		out.Buttons = [][]Button{
-			{{"✅ Approve once", Data(Approve, c.ID, c.Digest)}, {"⛔ Deny", Data(Deny, c.ID, c.Digest)}},
-			{{"💬 Deny and say why", Data(DenyWhy, c.ID, c.Digest)}},
-		}
+	if c.ID == "" || c.State == "" {
+		return Card{}, errors.New("card: an approval needs an id and a state")
 	}
-	return out, nil
+	if loc == nil {
+		loc = time.UTC
+	}
+	input, obstacle := judged(c)
+	if obstacle == "" {
+		if p, ok := complete(c, input, loc); ok {
+			return Card{Message: p.message(), Buttons: buttons(c), code: c.Code}, nil
+		}
+		if p, file, ok := withFile(c, input, loc); ok {
+			out := Card{Message: p.message(), Buttons: buttons(c), code: c.Code}
+			if c.State == pending {
+				out.File = file
+			}
+			return out, nil
+		}
+		obstacle = "It names more than fits on a card."
+	}
+	return Card{Message: without(c, input, obstacle, loc).message(), code: c.Code}, nil
+}
+
+// judged returns the canonical input, or why there can be no button.
+func judged(c wire.Card) (input []byte, obstacle string) {
+	input, err := strict.Canonical(c.Input)
+	switch {
+	case err != nil:
+		return nil, "Its arguments cannot be read in one way only."
+	case len(input) > maxInput:
+		return input, fmt.Sprintf("Its arguments have %d bytes, which is too much to judge here.", len(input))
+	case binary(input):
+		return input, "Its arguments are binary."
+	case c.State == pending && buttons(c) == nil:
+		return input, "Its name or its digest is malformed."
+	}
+	return input, ""
+}
+
+// complete is the card with every argument on it.
+func complete(c wire.Card, input []byte, loc *time.Location) (*page, bool) {
+	p := &page{}
+	p.title(c)
+	args := arguments(input)
+	if len(args) > maxShown {
+		return nil, false
+	}
+	for _, a := range args {
+		p.argument(a, entity.MaxUnits, "complete below")
+	}
+	whole := p.facts(c)
+	p.state(c, loc)
+	p.legend()
+	return p, whole && p.units <= comfort
+}
+
+// withFile is the card with the beginnings of the arguments, and the file with all of them.
+func withFile(c wire.Card, input []byte, loc *time.Location) (*page, *File, bool) {
+	sum := sha256.Sum256(input)
+	file := &File{Name: fileName(c.Code), Data: input}
+	rest := &page{}
+	rest.row("File", fmt.Sprintf("%s, %d bytes: all arguments, complete", file.Name, len(input)))
+	rest.row("SHA-256", fmt.Sprintf("%x of the file", sum))
+	whole := rest.facts(c)
+	rest.state(c, loc)
+	p := &page{}
+	p.title(c)
+	p.begin(arguments(input), comfort-p.units-rest.units-legendUnits, "only the beginning is below, all of it is in the file")
+	p.append(rest)
+	p.legend()
+	return p, file, whole && p.units <= entity.MaxUnits
+}
+
+// without is the card that cannot be decided here.
+func without(c wire.Card, input []byte, obstacle string, loc *time.Location) *page {
+	rest := &page{}
+	rest.facts(c)
+	rest.state(c, loc)
+	if c.State == pending {
+		rest.elsewhere(obstacle, c.Code)
+	}
+	p := &page{}
+	p.title(c)
+	if input != nil {
+		p.begin(arguments(input), comfort-p.units-rest.units-legendUnits, "only the beginning is below")
+	}
+	p.append(rest)
+	p.legend()
+	return p
+}
+
+func fileName(code string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return -1
+	}, code)
+	return "approval-" + clean[:min(len(clean), 16)] + ".json"
 }
 
 // Why is the question that a user answers with his reason for a denial.
 func Why(c wire.Card) entity.Message {
-	return entity.Plain("Why not " + c.Tool + " (" + c.Code + ")? Reply to this message.")
-}
-
-// Data is what a button says when it is tapped: verb, approval and the first 16 digits of the digest.
-// It is empty, and there must be no button, when one of them is malformed.
-func Data(verb byte, approval, digest string) string {
-	if len(digest) < 16 {
-		return ""
-	}
-	return string(verb) + ":" + approval + ":" + digest[:16]
-}
-
-// ParseData reads what a tapped button says, and nothing but what [Data] writes.
-func ParseData(data string) (verb byte, approval, digest16 string, ok bool) {
-	parts := strings.Split(data, ":")
-	if len(parts) != 3 || len(parts[0]) != 1 || !strings.Contains("adw", parts[0]) || !isHex(parts[1], 32) || !isHex(parts[2], 16) {
-		return 0, "", "", false
-	}
-	return data[0], parts[1], parts[2], true
-}
-
-func isHex(s string, n int) bool {
-	return len(s) == n && strings.Trim(s, "0123456789abcdef") == ""
+	p := &page{}
+	p.add(entity.Bold, "💬 Why not "+oneLine(c.Tool, 64)+" ("+oneLine(c.Code, 16)+")?")
+	p.add("", "\nAnswer by replying to this message: the agent reads your words, and the call does not run. Until then the question stays open.")
+	return p.message()
 }
