@@ -26,6 +26,7 @@ type Timing timing
 func (t *Timing) Ask(d time.Duration)    { t.ask = d }
 func (t *Timing) Call(d time.Duration)   { t.call = d }
 func (t *Timing) Idle(d time.Duration)   { t.idle = d }
+func (t *Timing) Poll(d time.Duration)   { t.poll = d }
 func (t *Timing) Grace(d time.Duration)  { t.grace = d }
 func (t *Timing) Quiet(d time.Duration)  { t.quiet = d }
 func (t *Timing) Upload(d time.Duration) { t.upload = d }
