@@ -33,15 +33,15 @@ type Telegram struct {
 	calls      []APICall
 	faults     []*queuedFault
 
-	updates      []update
-	lastUpdate   int64
-	confirmed    int64
-	allowed      []string // nil: Telegram's default
-	poll         *poll
-	webhook      string
-	polled       time.Time // when getUpdates was asked last,
-	offset       int64     // and for which
-	nextConflict time.Time // from when on a 409 is answered at once
+	updates        []update
+	lastUpdate     int64
+	confirmed      int64
+	allowed        []string // nil: Telegram's default
+	poll, lastPoll int64    // which waits, if any
+	webhook        string
+	polled         time.Time // when getUpdates was asked last,
+	offset         int64     // and for which
+	nextConflict   time.Time // from when on a 409 is answered at once
 
 	lastMessage int64
 	messages    []*message

@@ -13,9 +13,6 @@ type update struct {
 	body map[string]any
 }
 
-// poll is a getUpdates that waits.
-type poll struct{ other chan struct{} } // closed when another takes its place
-
 // kinds are the updates there are. Those that come only when asked for have the value false.
 func kinds() map[string]bool {
 	out := map[string]bool{"message_reaction": false, "message_reaction_count": false, "chat_member": false}
@@ -99,15 +96,13 @@ func (tg *Telegram) getUpdates(q *request) (any, error) {
 // wait holds a poll until there is something for it. Whoever waits last is the bot: an older poll, perhaps of a
 // process that is dead, must not take its updates.
 func (tg *Telegram) wait(q *request, timeout time.Duration) error {
-	if tg.poll != nil {
-		close(tg.poll.other)
-	}
-	mine := &poll{other: make(chan struct{})}
+	tg.lastPoll++
+	mine := tg.lastPoll
 	tg.poll = mine
 	tg.happened()
 	defer func() {
 		if tg.poll == mine {
-			tg.poll = nil
+			tg.poll = 0
 		}
 		tg.happened()
 	}()
@@ -118,7 +113,6 @@ func (tg *Telegram) wait(q *request, timeout time.Duration) error {
 		tg.mu.Unlock()
 		select {
 		case <-changed:
-		case <-mine.other:
 		case <-ctx.Done():
 		case <-tg.done:
 		}
@@ -146,7 +140,7 @@ func ended(c <-chan struct{}) bool {
 }
 
 // Polling reports whether a poll waits for updates now.
-func (tg *Telegram) Polling() bool { return read(tg, func() bool { return tg.poll != nil }) }
+func (tg *Telegram) Polling() bool { return read(tg, func() bool { return tg.poll != 0 }) }
 
 // forget drops what an offset confirms: all before it, or, if it is negative, all but so many. An offset far
 // in the future confirms nothing.
