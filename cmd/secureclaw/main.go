@@ -1,4 +1,4 @@
-// Command secureclaw is what the user types: one file per verb, and the roles gateway and runner
+// Command secureclaw is what the user types: one file per verb, and the roles gateway, runner and bridge
 // that `secureclaw up` starts as processes of their own.
 package main
 
@@ -107,7 +107,7 @@ func newRoot() *cobra.Command {
 		newInitCmd(g), newUpCmd(g), newChatCmd(g), newStatusCmd(g),
 		newApprovalsCmd(g), newApproveCmd(g), newDenyCmd(g),
 		newConfigCmd(g), newPolicyCmd(g), newAuditCmd(g), newBenchCmd(g), newVersionCmd(g),
-		newGatewayCmd(g), newRunnerCmd(g),
+		newGatewayCmd(g), newRunnerCmd(g), newBridgeCmd(g),
 	)
 	return root
 }

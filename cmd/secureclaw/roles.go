@@ -12,8 +12,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/secureclaw/secureclaw/bridge/telegram"
 	"github.com/secureclaw/secureclaw/gateway"
 	"github.com/secureclaw/secureclaw/internal/config"
+	"github.com/secureclaw/secureclaw/internal/seal"
 	"github.com/secureclaw/secureclaw/runner"
 )
 
@@ -37,6 +39,18 @@ func newRunnerCmd(g *globals) *cobra.Command {
 	}
 }
 
+func newBridgeCmd(g *globals) *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "bridge", Short: "Run a bridge to a messenger alone (a role that `up` starts)", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(&cobra.Command{
+		Use: "telegram", Short: "Run the bridge to Telegram", Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error { return runTelegram(cmd.Context(), g) },
+	})
+	return cmd
+}
+
 // runGateway takes its secrets from the environment alone: the supervisor (or a service manager)
 // decided what this process may know.
 func runGateway(ctx context.Context, g *globals) error {
@@ -57,7 +71,7 @@ func runGateway(ctx context.Context, g *globals) error {
 	err = gateway.Run(ctx, gateway.Options{
 		Config: cfg, Warnings: warnings, Secrets: secrets,
 		State: dirs.State, Socket: filepath.Join(dirs.Runtime, gatewaySocket), RunnerSocket: filepath.Join(dirs.Runtime, runnerSocket),
-		Version: buildVersion(), Now: time.Now, Log: roleLog(),
+		Version: buildVersion(), Now: time.Now, Log: roleLog(), Step: stepHook(),
 	})
 	if errors.Is(err, gateway.ErrOwned) {
 		return &failure{exitConfig, "another gateway owns this state folder", err.Error(), "stop it first, or use another --home"}
@@ -86,7 +100,30 @@ func runRunner(ctx context.Context, g *globals) error {
 	}
 	return runner.Run(ctx, runner.Options{
 		Config: cfg, Socket: filepath.Join(dirs.Runtime, runnerSocket), PublicKey: ed25519.PublicKey(key), Boot: boot, StateDir: dirs.State,
-		DockerHost: os.Getenv("DOCKER_HOST"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Now: time.Now, Log: roleLog(), Version: buildVersion(),
+		DockerHost: os.Getenv("DOCKER_HOST"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Now: time.Now, Log: roleLog(), Version: buildVersion(), Step: stepHook(),
+	})
+}
+
+// runTelegram reads no file, not even the configuration: a token, a list of users, and the gateway's socket.
+func runTelegram(ctx context.Context, g *globals) error {
+	if err := seal.Process(); err != nil {
+		return err
+	}
+	dirs, err := g.dirs()
+	if err != nil {
+		return err
+	}
+	secrets, err := config.LoadSecrets("", os.Environ(), config.SecretOptions{})
+	if err != nil {
+		return err
+	}
+	if secrets.TelegramBotToken == "" {
+		return &failure{exitConfig, "the bridge has no TELEGRAM_BOT_TOKEN", "it is in .env, which only `secureclaw up` reads", "secureclaw init sets it; for a service, put it into its environment"}
+	}
+	return telegram.Run(ctx, telegram.Options{
+		Token: secrets.TelegramBotToken.Reveal(), Allowed: secrets.AllowedUserIDs, APIURL: secrets.TelegramAPIURL,
+		Socket: filepath.Join(dirs.Runtime, gatewaySocket), Program: "secureclaw " + buildVersion(),
+		Now: time.Now, Log: roleLog(), Step: stepHook(), Location: time.Local,
 	})
 }
 

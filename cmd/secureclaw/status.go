@@ -57,9 +57,27 @@ func printStatus(w io.Writer, s *wire.GatewayStatus) {
 	if s.Fix != "" {
 		fmt.Fprintf(w, "  fix    %s\n", s.Fix)
 	}
+	for _, h := range s.Messengers {
+		fmt.Fprintf(w, "%-8s %s\n", h.Messenger, messengerWords(h))
+	}
 	fmt.Fprintf(w, "audit    %s\n", s.Audit)
 	fmt.Fprintf(w, "now      %s, %s waiting for you\n", plural(s.Running, "session")+" at work", plural(s.Pending, "call"))
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(w, "warning  %s\n", warning)
 	}
+}
+
+// messengerWords says how a messenger does. What it says of itself came over the network.
+func messengerWords(h wire.Health) string {
+	words := h.State
+	if h.Account != "" {
+		words += " · " + visibleLine(h.Account)
+	}
+	if h.Why != "" {
+		words += " · " + visibleLine(h.Why)
+	}
+	if h.State != wire.HealthOK && !h.Since.IsZero() {
+		words += " · since " + h.Since.Local().Format("2006-01-02 15:04:05")
+	}
+	return words
 }

@@ -29,6 +29,8 @@ type role struct {
 	name string
 	argv []string
 	env  []string
+	// spare says that the others live without it: it never ends them, whatever it dies of.
+	spare bool
 }
 
 // plan says which processes run and what each of them may know. A role's environment is written
@@ -36,8 +38,9 @@ type role struct {
 func plan(self, home, boot string, secrets config.Secrets, publicKey string, environ []string) []role {
 	base := pick(environ, "PATH", "HOME", "LANG", "TZ", "SECURECLAW_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 	base = append(base, envBoot+"="+boot)
-	args := func(name string) []string {
-		argv := []string{self, name}
+	base = append(base, pick(environ, failpointEnv()...)...)
+	args := func(name ...string) []string {
+		argv := append([]string{self}, name...)
 		if home != "" {
 			argv = append(argv, "--home", home)
 		}
@@ -47,10 +50,14 @@ func plan(self, home, boot string, secrets config.Secrets, publicKey string, env
 	gateway := slices.Concat(base, pick(environ, "ANTHROPIC_BASE_URL", "OPENAI_BASE_URL"), secret.Gateway)
 	runner := slices.Concat(base, pick(environ, "DOCKER_HOST"), secret.Runner)
 	// The order of starting; stopping goes the other way.
-	return []role{
+	roles := []role{
 		{name: "runner", argv: args("runner"), env: runner},
 		{name: "gateway", argv: args("gateway"), env: gateway},
 	}
+	if secrets.TelegramBotToken != "" {
+		roles = append(roles, role{name: "bridge", argv: args("bridge", "telegram"), env: slices.Concat(base, secret.Bridge), spare: true})
+	}
+	return roles
 }
 
 // pick returns the named variables of an environment.
@@ -118,11 +125,16 @@ func (s *supervisor) keep(ctx context.Context, r role) error {
 		if ctx.Err() != nil {
 			return nil
 		}
-		if exit, ok := errors.AsType[*exec.ExitError](err); ok && exit.ExitCode() == fatalExit {
+		exit, exited := errors.AsType[*exec.ExitError](err)
+		fatal := exited && exit.ExitCode() == fatalExit
+		if fatal && !r.spare {
 			return &failure{code: exitConfig, what: r.name + " cannot run", why: "see its message above", fix: "secureclaw config check"}
 		}
 		if s.now().Sub(began) > steadyAfter {
 			backoff = firstBackoff
+		}
+		if fatal {
+			backoff = lastBackoff // it will hardly be better at once
 		}
 		s.log.Warn("process ended, starting it again", roleKey, r.name, "err", err, "after", backoff)
 		select {

@@ -20,18 +20,34 @@ import (
 
 // A role knows its own secrets and nobody else's, whatever the supervisor's own environment holds.
 func TestPlanDealsSecretsOut(t *testing.T) {
-	secrets := config.Secrets{TelegramBotToken: "the-bot-token", AnthropicAPIKey: "the-model-key", OpenAIAPIKey: "the-other-key", CapabilitySecret: "the-minting-key", OAuthKey: "the-vault-key"}
+	secrets := config.Secrets{TelegramBotToken: "the-bot-token", AllowedUserIDs: []int64{7}, TelegramAPIURL: "http://localhost:8081", AnthropicAPIKey: "the-model-key", OpenAIAPIKey: "the-other-key", CapabilitySecret: "the-minting-key", OAuthKey: "the-vault-key"}
 	environ := []string{
-		"PATH=/bin", "HOME=/root", "ANTHROPIC_API_KEY=in-the-shell", "CAPABILITY_SECRET=in-the-shell", "TELEGRAM_BOT_TOKEN=in-the-shell", "GITHUB_TOKEN=in-the-shell",
+		"PATH=/bin", "HOME=/root", "ANTHROPIC_API_KEY=in-the-shell", "CAPABILITY_SECRET=in-the-shell", "TELEGRAM_BOT_TOKEN=in-the-shell", "TELEGRAM_API_URL=in-the-shell", "FAILPOINT=gate.intent", "FAILPOINT_DIR=/x", "GITHUB_TOKEN=in-the-shell",
 		"ANTHROPIC_BASE_URL=http://x", "DOCKER_HOST=unix:///x", "LD_PRELOAD=/evil.so", "GODEBUG=x", "SSH_AUTH_SOCK=/x", "HTTPS_PROXY=http://user:password@x",
 	}
 	want := map[string][]string{
 		"runner":  {"PATH", "HOME", "SECURECLAW_BOOT", "DOCKER_HOST", "CAPABILITY_PUBLIC_KEY"},
-		"gateway": {"PATH", "HOME", "SECURECLAW_BOOT", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "CAPABILITY_SECRET", "OAUTH_KEY"},
+		"gateway": {"PATH", "HOME", "SECURECLAW_BOOT", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "CAPABILITY_SECRET", "OAUTH_KEY", "TELEGRAM_ALLOWED_USERS"},
+		"bridge":  {"PATH", "HOME", "SECURECLAW_BOOT", "TELEGRAM_BOT_TOKEN", "TELEGRAM_ALLOWED_USERS", "TELEGRAM_API_URL"},
 	}
+	words := map[string]string{"runner": "runner", "gateway": "gateway", "bridge": "bridge telegram"}
 	roles := plan("/self", "/home/x", "boot", secrets, "the-public-key", environ)
-	if len(roles) != len(want) {
-		t.Fatalf("%d roles, want %d", len(roles), len(want))
+	var order []string
+	for _, r := range roles {
+		order = append(order, r.name)
+		if r.spare != (r.name == "bridge") {
+			t.Errorf("%s: spare %t", r.name, r.spare)
+		}
+		for _, name := range failpointEnv() { // none in a program that ships
+			want[r.name] = append(want[r.name], slices.DeleteFunc([]string{name}, func(n string) bool { return len(pick(environ, n)) == 0 })...)
+		}
+	}
+	if !slices.Equal(order, []string{"runner", "gateway", "bridge"}) {
+		t.Fatalf("roles start as %q", order)
+	}
+	secrets.TelegramBotToken = ""
+	if got := plan("/self", "", "boot", secrets, "the-public-key", environ); len(got) != 2 || got[0].name != "runner" || got[1].name != "gateway" {
+		t.Errorf("without a bot: %d roles, want runner and gateway", len(got))
 	}
 	for _, r := range roles {
 		var names []string
@@ -47,7 +63,7 @@ func TestPlanDealsSecretsOut(t *testing.T) {
 		if !slices.Equal(names, wanted) {
 			t.Errorf("%s gets %v, want %v", r.name, names, wanted)
 		}
-		if got := strings.Join(r.argv, " "); got != "/self "+r.name+" --home /home/x" {
+		if got := strings.Join(r.argv, " "); got != "/self "+words[r.name]+" --home /home/x" {
 			t.Errorf("%s is started as %q", r.name, got)
 		}
 	}
@@ -137,6 +153,31 @@ func TestSupervisorGivesUpOnAFatalExit(t *testing.T) {
 	f, ok := errors.AsType[*failure](err)
 	if !ok || f.code != exitConfig || !strings.Contains(f.what, "gateway") {
 		t.Errorf("run = %v, want a failure of the gateway with exit %d", err, exitConfig)
+	}
+}
+
+// A messenger that cannot work, whatever is wrong with it, takes nobody down: it is tried again.
+func TestSupervisorLivesWithoutASpareRole(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "starts")
+	bridge := sh("bridge", "echo start >>"+file+"; exit 1")
+	bridge.spare = true
+	fatal := sh("bridge", "echo fatal >>"+file+"; exit 3")
+	fatal.spare = true
+	stop := supervise(t, sh("gateway", "trap 'echo stopped >>"+file+"; exit 0' TERM; while :; do sleep 0.02; done"), bridge, fatal)
+	await(t, "the bridge was tried again", func() bool {
+		data, _ := os.ReadFile(file)
+		return strings.Count(string(data), "start\n") >= 3 && strings.Contains(string(data), "fatal")
+	})
+	data, _ := os.ReadFile(file)
+	if got := string(data); strings.Contains(got, "stopped") || strings.Count(got, "fatal") != 1 && longestBackoff > time.Second {
+		t.Errorf("it went %q; want the gateway running and the one without hope waiting longest", got)
+	}
+	if err := stop(); !errors.Is(err, context.Canceled) {
+		t.Errorf("run = %v, want canceled", err)
+	}
+	data, _ = os.ReadFile(file)
+	if !strings.HasSuffix(string(data), "stopped\n") {
+		t.Errorf("it went %q; want the gateway stopped last", data)
 	}
 }
 

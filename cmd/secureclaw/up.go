@@ -24,8 +24,9 @@ func newUpCmd(g *globals) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "up",
 		Short: "Start everything on this machine and keep it running",
-		Long: `Reads .env, starts gateway and runner as processes of their own, gives each only its own secrets,
-restarts what dies, and stops them in order on Ctrl-C. With --chat, a conversation in this terminal.`,
+		Long: `Reads .env, starts gateway and runner as processes of their own, and the bridge to Telegram when there
+is a bot; gives each only its own secrets, restarts what dies, and stops them in order on Ctrl-C. With
+--chat, a conversation in this terminal.`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return up(cmd.Context(), g, chat, cmd.ErrOrStderr(), cmd.OutOrStdout())
@@ -58,6 +59,13 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 	for _, w := range warnings {
 		fmt.Fprintf(stderr, "warning: %s\n", w)
 	}
+	messenger, warning, err := messengerPlan(dirs, os.Environ())
+	if err != nil {
+		return err
+	}
+	if warning != "" {
+		fmt.Fprintf(stderr, "warning: %s\n", warning)
+	}
 	log, closeLog, err := openLog(dirs, chat, stderr)
 	if err != nil {
 		return err
@@ -69,7 +77,7 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stderr, "ready in %d ms · %s · runner %s · %s\n", time.Since(began).Milliseconds(), status.Model, status.Runner, talkHint(g, chat))
+	fmt.Fprintf(stderr, "ready in %d ms · %s · runner %s%s · %s\n", time.Since(began).Milliseconds(), status.Model, status.Runner, messenger, talkHint(g, chat))
 	for _, m := range cfg.Mounts {
 		fmt.Fprintf(stderr, "shared   %s (%s) as %s\n", m.Host, m.Mode, m.Container)
 	}
@@ -86,6 +94,19 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 		return errors.Join(err, ignoreCancel(<-done))
 	}
 	return ignoreCancel(<-done)
+}
+
+// messengerPlan says for the line of readiness which messenger is started, and what is wrong with it.
+// Nothing waits for a messenger: the network may be away, and everything else works.
+func messengerPlan(dirs config.Dirs, environ []string) (words, warning string, err error) {
+	secrets, err := config.LoadSecrets(dirs.Env, environ, config.SecretOptions{})
+	if err != nil || secrets.TelegramBotToken == "" {
+		return "", "", err
+	}
+	if len(secrets.AllowedUserIDs) == 0 {
+		warning = "a Telegram bot is set up and nobody is paired with it, so it answers nobody. fix: secureclaw init"
+	}
+	return " · telegram connecting", warning, nil
 }
 
 // launch starts the roles and returns when they are ready. Its channel gets one value when all of them are gone.
