@@ -214,6 +214,9 @@ func (s *setup) unattended(ctx context.Context) error {
 	if s.model.Provider == config.Anthropic && s.model.Key == "" {
 		return &failure{exitLogin, "there is no key for Claude", "ANTHROPIC_API_KEY is neither in the environment nor in .env", "ANTHROPIC_API_KEY=… secureclaw init --non-interactive …   (keys: https://console.anthropic.com)"}
 	}
+	if s.model.Provider == config.OpenAI && s.model.Model == "" {
+		return fmt.Errorf("%w: --provider openai has no default model\n  fix  name one that the server has: --model ID", errUsage)
+	}
 	if s.folder.make && s.folder.abs != s.workspace() {
 		return &failure{exitFailed, "the folder to share does not exist", s.folder.abs, "mkdir -p " + s.folder.abs}
 	}

@@ -35,11 +35,17 @@ func (s *setup) askFolder(ctx context.Context) error {
 		if typed != s.folder.abs {
 			share.Host = fromHere(typed)
 		}
-		rw, err := s.term.yes(ctx, "May they change files in it, as your rules say?", share.Mode == "rw")
+		byDefault := share.Mode == "rw"
+		share.Mode = "ro"
+		if _, err := s.resolveFolder(share); err != nil { // not even to read
+			s.complain(err)
+			continue
+		}
+		rw, err := s.term.yes(ctx, "May they change files in it, as your rules say?", byDefault)
 		if err != nil {
 			return err
 		}
-		if share.Mode = "ro"; rw {
+		if rw {
 			share.Mode = "rw"
 		}
 		chosen, err := s.resolveFolder(share)

@@ -224,7 +224,7 @@ func (s *setup) askPair(ctx context.Context, u telegram.User) (bool, error) {
 		s.term.forget()
 		began := time.Now()
 		yes, err := s.term.yes(ctx, fmt.Sprintf("Pair %s?", person(u)), true)
-		if err != nil || time.Since(began) >= hasty {
+		if err != nil || !yes || time.Since(began) >= hasty {
 			return yes, err
 		}
 		fmt.Fprintln(s.out, "  (this question came up just now: read it, then answer)")

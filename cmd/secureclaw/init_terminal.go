@@ -89,33 +89,29 @@ func (t *terminal) choose(ctx context.Context, question string, letters ...strin
 	}
 }
 
-// hidden reads a line that the terminal does not show.
+// hidden reads a line that the terminal does not show. It is not term.ReadPassword, which neither Ctrl-C
+// nor Ctrl-D can leave.
 func (t *terminal) hidden(ctx context.Context, question string) (string, error) {
 	fd := int(t.in.Fd())
 	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
 		return "", err
 	}
-	// The echo goes before the question comes, and comes back whatever happens: ReadPassword alone
-	// could not be left by Ctrl-C.
+	// The echo goes before the question comes, and comes back whatever happens.
 	quiet := *before
 	quiet.Lflag &^= unix.ECHO
+	quiet.Lflag |= unix.ICANON | unix.ISIG
+	quiet.Iflag |= unix.ICRNL
 	if err := unix.IoctlSetTermios(fd, unix.TCSETS, &quiet); err != nil {
 		return "", err
 	}
-	defer func() {
-		_ = unix.IoctlSetTermios(fd, unix.TCSETS, before)
-		fmt.Fprintln(t.out) // the Enter was not shown either
-	}()
+	defer func() { _ = unix.IoctlSetTermios(fd, unix.TCSETS, before) }()
 	fmt.Fprint(t.out, question+": ")
-	if err := t.wait(ctx); err != nil {
-		return "", err
+	line, err := t.line(ctx)
+	if err == nil {
+		fmt.Fprintln(t.out) // the Enter was not shown either
 	}
-	line, err := term.ReadPassword(fd)
-	if errors.Is(err, io.EOF) {
-		err = errLeft
-	}
-	return strings.TrimSpace(string(line)), err
+	return line, err
 }
 
 // line reads one line, without the blanks around it.

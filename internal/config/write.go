@@ -59,17 +59,6 @@ func (d Dirs) Write(w Write) (out Written, err error) {
 	if step == nil {
 		step = func(string) {}
 	}
-	for _, dir := range []string{d.Home, filepath.Dir(d.Config), filepath.Dir(d.Env)} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return out, err
-		}
-	}
-	unlock, err := lockFolder(filepath.Dir(d.Env)) // as LoadSecrets does when it generates
-	if err != nil {
-		return out, err
-	}
-	defer unlock()
-
 	var undo []func()
 	defer func() {
 		if err != nil {
@@ -79,11 +68,19 @@ func (d Dirs) Write(w Write) (out Written, err error) {
 			}
 		}
 	}()
-	made, err := makeFolder(w.MakeFolder)
-	undo = append(undo, made)
+	for _, dir := range []string{d.Home, filepath.Dir(d.Config), filepath.Dir(d.Env), w.MakeFolder} {
+		made, err := makeFolder(dir, dir == w.MakeFolder)
+		undo = append(undo, made)
+		if err != nil {
+			return out, err
+		}
+	}
+	unlock, err := lockFolder(filepath.Dir(d.Env)) // as LoadSecrets does when it generates
 	if err != nil {
 		return out, err
 	}
+	defer unlock()
+
 	env, err := d.draftEnv(w)
 	undo = append(undo, env.discard)
 	if err != nil {
@@ -222,8 +219,9 @@ func (d Dirs) backup(f *draft, now time.Time) (string, error) {
 	}
 }
 
-// makeFolder makes a folder that tools can use, and says how to take that back.
-func makeFolder(path string) (undo func(), err error) {
+// makeFolder makes a folder with all above it, for tools to use or for us alone, and says how to take
+// that back. No path is no folder.
+func makeFolder(path string, shared bool) (undo func(), err error) {
 	var missing, made []string
 	undo = func() {
 		for _, dir := range slices.Backward(made) {
@@ -244,7 +242,7 @@ func makeFolder(path string) (undo func(), err error) {
 		}
 		made = append(made, dir)
 	}
-	if len(made) > 0 && os.Geteuid() == 0 {
+	if len(made) > 0 && shared && os.Geteuid() == 0 {
 		// Tools run as user 1000. Root's own folder would be closed to them.
 		return undo, os.Chown(path, ExecutorUID, ExecutorUID)
 	}

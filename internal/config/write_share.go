@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -43,15 +44,14 @@ func (c *Config) CheckShare(share Share, dirs Dirs, user string) (abs string, er
 	}
 	const what = "the folder"
 	s := newSource("", nil)
-	m := Mount{Host: abs, Mode: share.Mode}
-	s.checkOnDisk(m, what, dirs)
-	for i, other := range c.Mounts {
-		if i != share.Index {
-			s.checkApart([]Mount{other}, m, what)
-		}
-	}
+	s.checkOnDisk(Mount{Host: abs, Mode: share.Mode}, what, dirs)
 	if len(s.errors) > 0 {
 		return "", errors.New(strings.TrimPrefix(s.errors[0].Message, what+": "))
+	}
+	for i, other := range c.Mounts {
+		if i != share.Index && (share.Mode == "rw" || other.Mode == "rw") && meet(abs, other.Host) { // as checkApart says
+			return "", fmt.Errorf("%s and %s, which is shared as %s, lie in one another, and one is writable: a tool could put a link in place of the other", abs, other.Host, other.Name)
+		}
 	}
 	return abs, nil
 }

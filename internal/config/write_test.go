@@ -64,6 +64,13 @@ func slurp(t *testing.T, path string) string {
 func TestWriteFromNothing(t *testing.T) {
 	home := filepath.Join(t.TempDir(), "home")
 	dirs, w := homeDirs(t, home), change()
+	bad := change()
+	bad.Text[0].Value = "claude"
+	if _, err := dirs.Write(bad); err == nil {
+		t.Fatal("an unknown provider is accepted")
+	} else if _, err := os.Stat(home); err == nil {
+		t.Error("the home of a set-up that failed stays")
+	}
 	w.MakeFolder = filepath.Join(home, "deep", "er")
 	w.Share = &config.Share{Index: 0, Host: w.MakeFolder, Container: "/workspace", Mode: "ro"}
 	got, err := dirs.Write(w)
