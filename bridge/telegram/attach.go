@@ -55,6 +55,10 @@ func (m *message) attached() *attachment {
 	return &a
 }
 
+// partSize is how much of a file goes into one frame: less than wire.MaxChunk, since each frame is here several
+// times over, as bytes, as base64 and as JSON.
+const partSize = 128 << 10
+
 // refused is a file that does not come along; the sentence is for the user and the model.
 type refused struct{ why string }
 
@@ -134,7 +138,7 @@ func (b *bridge) file(ctx context.Context, s *session, a *attachment, id string)
 		return tooLarge(a.Name)
 	}
 	// Whatever was announced is only believed up to here: one byte more or less than size is not this file.
-	buf := make([]byte, min(wire.MaxChunk, size+1))
+	buf := make([]byte, min(partSize, size+1))
 	for offset := int64(0); ; {
 		n, err := io.ReadFull(body, buf)
 		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {

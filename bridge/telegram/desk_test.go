@@ -11,14 +11,10 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/secureclaw/secureclaw/bridge/telegram"
 	"github.com/secureclaw/secureclaw/internal/fake"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	token    = "7000000001:AAEcanary-canary_canary0123456789xyz"
@@ -398,4 +394,24 @@ func (w *world) texts(user int64) []string {
 		}
 	}
 	return out
+}
+
+// clock is a clock that a test moves.
+type clock struct {
+	mu sync.Mutex
+	t  time.Time
+}
+
+func newClock() *clock { return &clock{t: time.Now()} }
+
+func (c *clock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.t
+}
+
+func (c *clock) add(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t = c.t.Add(d)
 }

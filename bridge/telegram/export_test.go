@@ -44,3 +44,11 @@ var Pieces = func(markdown string) (texts []string, files int) {
 	}
 	return texts, files
 }
+
+// Ledger is the bridge's ledger of updates.
+type Ledger struct{ l *ledger }
+
+func NewLedger() Ledger               { return Ledger{newLedger()} }
+func (l Ledger) See(id int64) bool    { return l.l.see(id) }
+func (l Ledger) Finish(id int64)      { l.l.finish(id) }
+func (l Ledger) State() (int64, bool) { o, busy, _ := l.l.state(); return o, busy }

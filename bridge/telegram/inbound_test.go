@@ -150,6 +150,7 @@ func TestStrangersHearOneSentence(t *testing.T) {
 		update, _ = w.tg.Say(1000+int64(i), "/start")
 	}
 	w.confirmed(update)
+	w.until("20 sentences", func(tg *fake.Telegram) bool { return len(tg.Calls("sendMessage")) >= 20 })
 	w.stop()
 	if n := len(w.tg.Calls("sendMessage")); n != 20 {
 		t.Errorf("strangers got %d sentences, want 20", n)

@@ -41,12 +41,28 @@ func (p *pacer) level(chat int64) (*bucket, time.Time) {
 	now := p.now()
 	c := p.chats[chat]
 	if c == nil {
+		p.prune(now)
 		c = &bucket{tokens: p.chatBurst, at: now}
 		p.chats[chat] = c
 	}
 	c.fill(now, p.perChat, p.chatBurst)
 	p.all.fill(now, perToken, burstOfAll)
 	return c, now
+}
+
+// chatsKept is how many chats may be remembered. Strangers come and go.
+const chatsKept = 256
+
+// prune forgets chats that have been quiet for so long that nothing is left to count. The caller holds mu.
+func (p *pacer) prune(now time.Time) {
+	if len(p.chats) < chatsKept {
+		return
+	}
+	for id, c := range p.chats {
+		if c.fill(now, p.perChat, p.chatBurst); c.tokens >= p.chatBurst && now.After(c.held) {
+			delete(p.chats, id)
+		}
+	}
 }
 
 // What may leave in a second, to all chats together.

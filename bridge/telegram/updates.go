@@ -84,15 +84,15 @@ func (b *bridge) receive(ctx context.Context) {
 	if !p.meet(ctx) {
 		return
 	}
-	last := time.Now()
+	last := b.wall()
 	for ctx.Err() == nil {
 		offset, inHand, _ := b.ledger.state()
 		wait := b.t.poll
-		if inHand {
-			wait = 0
-		} else if time.Since(last) > forgetAfter {
+		if inHand || !p.well {
+			wait = 0 // whether all is well shall be known now, not when the long poll ends
+		} else if b.wall().Sub(last) > forgetAfter {
 			b.ledger.forget()
-			offset, last = 0, time.Now()
+			offset, last = 0, b.wall()
 		}
 		var raw []jsontext.Value
 		err := b.api.call(ctx, wait+b.t.call, "getUpdates", updatesParams{
@@ -108,12 +108,15 @@ func (b *bridge) receive(ctx context.Context) {
 		p.worked()
 		for _, data := range raw {
 			if b.update(ctx, &ours, data) {
-				last = time.Now()
+				last = b.wall()
 			}
 		}
 		b.rest(ctx)
 	}
 }
+
+// wall is the time by the wall clock, which goes on while the machine sleeps.
+func (b *bridge) wall() time.Time { return b.o.Now().Round(0) }
 
 // rest waits between two polls while something is in hand. "/stop" and a tap must not wait until a file is loaded,
 // so it is short; but a server that is asked for the same offset twice within half a second answers with one update
@@ -216,6 +219,7 @@ func (i *inbox) add(user int64, wg *sync.WaitGroup, job func()) {
 type poller struct {
 	b       *bridge
 	limit   int
+	well    bool // the last poll worked
 	fails   int
 	wait    time.Duration
 	dropped bool // a webhook
@@ -248,13 +252,14 @@ func (p *poller) worked() {
 	if p.b.health.set(wire.HealthOK, "") {
 		p.b.o.Log.Info("Telegram answers", "bot", "@"+p.b.self().Username)
 	}
-	p.fails, p.wait, p.limit = 0, 0, 100
+	p.well, p.fails, p.wait, p.limit = true, 0, 0, 100
 }
 
 // failed says what is wrong and waits as long as it calls for. It never gives up.
 func (p *poller) failed(ctx context.Context, e *apiError) {
 	b := p.b
 	p.fails++
+	p.well = false
 	p.wait = grow(p.wait, b.t.backoff, 30*b.t.backoff)
 	pause, why := jitter(p.wait), ""
 	switch {
