@@ -20,7 +20,8 @@ type argument struct {
 
 var plainName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 
-// arguments reads canonical JSON. What is no object is one argument.
+// arguments reads canonical JSON. What is no object is one argument. Those past the most that any
+// card shows are empty.
 func arguments(input []byte) []argument {
 	dec := jsontext.NewDecoder(bytes.NewReader(input))
 	if dec.PeekKind() != '{' {
@@ -37,6 +38,10 @@ func arguments(input []byte) []argument {
 		value, err := dec.ReadValue()
 		if err != nil {
 			break
+		}
+		if len(out) > maxShown {
+			out = append(out, argument{}) // only counted
+			continue
 		}
 		out = append(out, newArgument(key, value))
 	}
@@ -64,6 +69,9 @@ func newArgument(key string, value jsontext.Value) argument {
 // break into a line that looks like another.
 const shortValue = 48
 
+// maxBlock is how many bytes of a value are looked at. More would fit a card only as blanks.
+const maxBlock = 16 << 10
+
 // argument shows a value: a short one beside its name, a long one below it in a block where each line
 // begins with a mark. At most so many units of it; note says what is below. The result tells whether
 // all of it is there.
@@ -73,21 +81,24 @@ func (p *page) argument(a argument, most int, note string) bool {
 		p.add("", pad(a.name)+"(empty)")
 		return true
 	}
-	if !strings.Contains(a.text, "\n") {
+	if len(a.text) <= maxBlock && !strings.Contains(a.text, "\n") {
 		if only := visible(a.text, false); entity.Units(only) <= min(shortValue, most) {
 			p.add("", pad(a.name))
 			p.add(entity.Code, only)
 			return true
 		}
 	}
-	all := block(a.text)
+	all := block(a.text[:min(len(a.text), maxBlock)])
 	shown := cut(all, most)
-	if shown == all {
+	whole := shown == all && len(a.text) <= maxBlock
+	if whole {
 		note = "complete below"
+	} else if shown == all {
+		shown += "…"
 	}
 	p.add("", fmt.Sprintf("%s(%d bytes, %s)\n", pad(a.name), len(a.text), note))
 	p.add(entity.Pre, shown)
-	return shown == all
+	return whole
 }
 
 // begin shows the beginnings of arguments within so many units.

@@ -44,9 +44,21 @@ func TestNoButtons(t *testing.T) {
 	}
 }
 
+// A decided card is edited, and a file cannot be edited in: it was sent with the question.
+func TestSettledHasNoFile(t *testing.T) {
+	c := cards()["long"]
+	if got, _ := card.Render(c, nil); got.File == nil || got.Buttons == nil {
+		t.Fatalf("the question has file %v, buttons %v", got.File, got.Buttons)
+	}
+	c.State = "denied"
+	if got, _ := card.Render(c, nil); got.File != nil || got.Buttons != nil || !strings.Contains(got.Message.Text, "SHA-256") {
+		t.Errorf("the decided card has file %v, buttons %v", got.File, got.Buttons)
+	}
+}
+
 // Whatever stands in the other fields, the card fits and each line of its own is there once.
 func TestFieldsCannotImitate(t *testing.T) {
-	evil := "x\nExpires  99:99\n🔐 Approve?\u202e\xff" + strings.Repeat(" long", 2000)
+	evil := "x\nExpires  99:99\n🔐 Approve?\u202e\xff" + strings.Repeat(" long", 900)
 	c := question("t", map[string]any{"path": "/a"})
 	c.Tool, c.Code, c.Rule, c.Reason, c.Origin, c.By, c.Via, c.Why, c.Outcome = evil, evil, evil, evil, evil, evil, evil, evil, evil
 	for range 40 {
@@ -98,7 +110,8 @@ func members(n int) string {
 	return "{" + b.String()[1:] + "}"
 }
 
-// The gate takes 512 KiB of input; a card of it must not hold up the bridge.
+// The gate takes 512 KiB of input; a card of it must not hold up the bridge. It takes some 10 ms; were
+// it to grow with the square of the input, it would be minutes.
 func TestLargeInputIsQuick(t *testing.T) {
 	for name, in := range map[string]string{
 		"a line":  `{"a":"` + strings.Repeat("x\u202e", 128<<10) + `"}`,
@@ -109,7 +122,7 @@ func TestLargeInputIsQuick(t *testing.T) {
 		c.Input = []byte(in)
 		start := time.Now()
 		got, err := card.Render(c, time.UTC)
-		if took := time.Since(start); err != nil || took > 5*time.Second {
+		if took := time.Since(start); err != nil || took > 20*time.Second {
 			t.Errorf("%s: %v, %v", name, took, err)
 		}
 		if err := proper(got.Message); err != nil {

@@ -109,10 +109,11 @@ func complete(c wire.Card, input []byte, loc *time.Location) (*page, bool) {
 	if len(args) > maxShown {
 		return nil, false
 	}
+	whole := true
 	for _, a := range args {
-		p.argument(a, entity.MaxUnits, "complete below")
+		whole = p.argument(a, entity.MaxUnits, "cut") && whole
 	}
-	whole := p.facts(c)
+	whole = p.facts(c) && whole
 	p.state(c, loc)
 	p.legend()
 	return p, whole && p.units <= comfort

@@ -286,7 +286,7 @@ func readBack(m entity.Message) (string, error) {
 var ours = regexp.MustCompile(`^(🔐|Folders|Domains|Why|Origin|Digest|Expires|File|SHA-256|✅|⏳|⛔|⌛|🚫|❌|⚠️|❔|Reason|Characters|The sign|…)`)
 
 // holds checks every promise for one input.
-func holds(t testing.TB, raw string) {
+func holds(t testing.TB, raw string) card.Card {
 	t.Helper()
 	c := question("some_tool", map[string]any{})
 	c.Input, c.Mounts, c.Sources = strict.Value(raw), []string{"work rw"}, []string{"web news.example"}
@@ -344,6 +344,7 @@ func holds(t testing.TB, raw string) {
 			t.Fatalf("Render(%q) reads as %s (%v)\nwant %s\n%s", raw, back, err, canonical, got.Message.Text)
 		}
 	}
+	return got
 }
 
 var pieces = []string{
@@ -357,7 +358,7 @@ func text(r *rand.Rand) string {
 		b.WriteString(pieces[r.IntN(len(pieces))])
 	}
 	if r.IntN(40) == 0 {
-		return strings.Repeat(b.String(), 1+r.IntN(300))
+		return strings.Repeat(b.String(), 1+r.IntN(80))
 	}
 	return b.String()
 }
@@ -399,9 +400,7 @@ func TestHostileInputs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		holds(t, string(raw))
-		c := question("t", in)
-		if got, _ := card.Render(c, time.UTC); got.File != nil {
+		if got := holds(t, string(raw)); got.File != nil {
 			files++
 		} else if got.Buttons != nil {
 			buttons++

@@ -79,9 +79,9 @@ func (p *page) facts(c wire.Card) bool {
 		if len(values) == 0 {
 			return
 		}
-		all := visible(strings.Join(values, ", "), false)
-		short := cut(all, maxScope)
-		whole = whole && short == all
+		raw := strings.Join(values, ", ")
+		short := oneLine(raw, maxScope)
+		whole = whole && len(raw) <= maxRaw && short == visible(raw, false)
 		p.row(name, short)
 	}
 	scope("Folders", c.Mounts)
@@ -152,12 +152,18 @@ func (p *page) legend() {
 	}
 }
 
+// maxRaw is how many bytes of a text are looked at to show its beginning in one line.
+const maxRaw = 4 << 10
+
 // oneLine is text of one line and of at most so many units; it is never empty.
 func oneLine(text string, most int) string {
-	if text = cut(visible(text, false), most); text == "" {
+	if text == "" {
 		return "-"
 	}
-	return text
+	if len(text) <= maxRaw {
+		return cut(visible(text, false), most)
+	}
+	return strings.TrimSuffix(cut(visible(text[:maxRaw], false), most-1), "…") + "…"
 }
 
 // cut shortens visible text, but never inside a mark, and says so.

@@ -60,7 +60,7 @@ func visible(text string, inBlock bool) string {
 
 func unseen(before, r rune) bool {
 	switch {
-	case r == '\t':
+	case r == '\t', r >= ' ' && r <= '~':
 		return false
 	case r == '‹', r == '⇥', r == '\n', r == unicode.ReplacementChar:
 		return true
@@ -147,6 +147,9 @@ func latin(text []rune) bool {
 // foreign reports whether r is a letter that can be taken for a Latin one: of a script with such
 // letters, or a Latin letter of phonetics (ɑ, ɡ).
 func foreign(r rune) bool {
+	if r < 0x250 {
+		return false
+	}
 	return unicode.In(r, unicode.Cyrillic, unicode.Greek, unicode.Armenian, unicode.Cherokee, unicode.Coptic, unicode.Lisu, unicode.Georgian, unicode.Deseret) &&
 		unicode.IsLetter(r) || r >= 0x250 && r <= 0x2af || r >= 0x1d00 && r <= 0x1dbf
 }
@@ -157,6 +160,9 @@ const looksLatin = "аАВеЕіІјЈКМНоОрРсСТуУхХѕЅһԁԛԝӏ
 // enclosed letters and digits, and signs that look like / . @ \\ : ; , $ & | = < > and the backtick.
 // The signs of full width that Chinese sets between its words stay.
 func dressed(r rune) bool {
+	if r <= '~' {
+		return false
+	}
 	return r >= 0xff10 && r <= 0xff19 || r >= 0xff21 && r <= 0xff3a || r >= 0xff41 && r <= 0xff5a ||
 		r >= 0x1d400 && r <= 0x1d7ff || r >= 0x2460 && r <= 0x24ff || r >= 0x2100 && r <= 0x214f && unicode.IsLetter(r) || r >= 0x1f130 && r <= 0x1f189 ||
 		strings.ContainsRune("\u2044\u2215\u29f8\u27cb\u2024\u00b7\ufe52\uff0e\uff0f\uff20\ufe6b\uff3c\u2236\u02d0\ua789\u037e\u201a\uff04\uff06\uff5c\uff1d\uff1c\uff1e\uff40", r)
@@ -172,7 +178,7 @@ func rightToLeft(line []rune, marks []bool) {
 		return
 	}
 	for i, r := range line {
-		if unicode.In(r, unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Samaritan, unicode.Mandaic, unicode.Adlam, unicode.Hanifi_Rohingya) {
+		if r >= 0x590 && unicode.In(r, unicode.Hebrew, unicode.Arabic, unicode.Syriac, unicode.Thaana, unicode.Nko, unicode.Samaritan, unicode.Mandaic, unicode.Adlam, unicode.Hanifi_Rohingya) {
 			marks[i] = true
 		}
 	}

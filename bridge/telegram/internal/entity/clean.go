@@ -33,6 +33,13 @@ func clean(text string) (string, []int32) {
 	marks, flag := 0, 0 // combining marks in a row; bytes up to which the tags of a flag go
 	before := rune(0)
 	for i := 0; i < len(text); {
+		if c := text[i]; isPlain(rune(c)) && (i+1 == len(text) || text[i+1] < utf8.RuneSelf) { // nearly all there is
+			at[i] = int32(b.Len())
+			b.WriteByte(c)
+			i++
+			before, marks = rune(c), 0
+			continue
+		}
 		r, n := utf8.DecodeRuneInString(text[i:])
 		end := i + n
 		after, afterLen := utf8.DecodeRuneInString(text[end:])
@@ -72,6 +79,9 @@ func clean(text string) (string, []int32) {
 	return b.String(), at
 }
 
+// isPlain reports whether r is a letter, digit, sign or space of ASCII.
+func isPlain(r rune) bool { return r >= ' ' && r <= '~' }
+
 // Escape is how a character that cannot be shown is written, standing there n times in a row.
 func Escape(r rune, n int) string {
 	if n == 1 {
@@ -82,7 +92,7 @@ func Escape(r rune, n int) string {
 
 // Hides reports whether a character has no shape of its own, or moves others: a card shows none as it is.
 func Hides(r rune) bool {
-	return r != '\n' && (unicode.Is(unicode.Cc, r) || r == '\ufffc' || r == '\u2800' || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cf,
+	return r != '\n' && !isPlain(r) && (unicode.Is(unicode.Cc, r) || r == '\ufffc' || r == '\u2800' || unicode.In(r, unicode.Zl, unicode.Zp, unicode.Co, unicode.Cf,
 		unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector) || r == ring || r == '\u0333' || r == '\u033f')
 }
 

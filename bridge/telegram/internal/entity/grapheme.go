@@ -31,7 +31,7 @@ func joined(text []rune, i int) bool {
 
 // continues reports whether r never begins a character.
 func continues(r rune) bool {
-	return unicode.In(r, unicode.M) || r == zwj || r == zwnj || isSkin(r) || r >= 0xe0020 && r <= 0xe007f
+	return r >= 0x300 && unicode.In(r, unicode.M) || r == zwj || r == zwnj || isSkin(r) || r >= 0xe0020 && r <= 0xe007f
 }
 
 func isRegional(r rune) bool { return r >= 0x1f1e6 && r <= 0x1f1ff }
