@@ -156,10 +156,14 @@ func TestGatewayThatHasABridge(t *testing.T) {
 	w.d.welcome = wire.Down{Fault: &wire.Fault{Code: "taken", What: "another bridge for telegram is connected"}}
 	update, _ := w.tg.Say(owner, "hello")
 	w.start(w.options())
-	w.until("polls", func(tg *fake.Telegram) bool { return len(tg.Calls("getUpdates")) >= 2 })
-	time.Sleep(200 * time.Millisecond)
-	if w.tg.Confirmed() >= update {
-		t.Error("a message is confirmed, and the gateway took another bridge")
+	tries := map[*wire.Conn]bool{nil: true}
+	w.d.await("it asks again", func([]wire.Up) bool {
+		tries[w.d.conn] = true
+		return len(tries) > 3
+	})
+	// The other bridge reads there.
+	if n := len(w.tg.Calls("getUpdates")); n != 0 || w.tg.Confirmed() >= update {
+		t.Errorf("%d polls by a bridge that the gateway refused", n)
 	}
 	if !strings.Contains(w.log.String(), "another bridge for telegram") {
 		t.Error("the reason is not in the log")
@@ -354,8 +358,8 @@ func TestMe(t *testing.T) {
 		fault fake.TelegramFault
 		want  string
 	}{
-		"another token": {"7000000001:AAEother", fake.TelegramFault{}, "does not know this bot token (401)"},
-		"unknown":       {token, fake.TelegramFault{Status: 404, Description: "Not Found"}, "does not know this bot token (404)"},
+		"another token": {"7000000001:AAEother", fake.TelegramFault{}, "no bot has this token (401)"},
+		"unknown":       {token, fake.TelegramFault{Status: 404, Description: "Not Found"}, "no bot has this token (404)"},
 		"no token":      {"hello", fake.TelegramFault{}, "malformed"},
 		"cut off":       {token, fake.TelegramFault{Drop: true}, "cannot be reached"},
 		"a page":        {token, fake.TelegramFault{Garbage: true}, "cannot be reached"},

@@ -94,15 +94,27 @@ func chunkKey(item, offset int64) string { return fmt.Sprintf("chunk.%d.%d", ite
 type link struct {
 	mu      sync.Mutex
 	cur     *session
-	changed chan struct{} // closed and renewed when cur changes
+	state   string        // one of those below
+	changed chan struct{} // closed and renewed when cur or state changes
 }
+
+// How the gateway took us. A bridge that it refuses leaves Telegram alone: the other one, which it took, reads there.
+const (
+	unknown  = ""
+	unwanted = "unwanted"
+	away     = "away"
+	here     = "here"
+)
 
 func newLink() *link { return &link{changed: make(chan struct{})} }
 
-func (l *link) set(s *session) {
+func (l *link) set(s *session, state string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.cur = s
+	if l.cur == s && l.state == state {
+		return
+	}
+	l.cur, l.state = s, state
 	close(l.changed)
 	l.changed = make(chan struct{})
 }
@@ -111,6 +123,22 @@ func (l *link) current() *session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.cur
+}
+
+// mayPoll waits until the gateway took us, or is away. While it is away, taps are still answered.
+func (l *link) mayPoll(ctx context.Context) {
+	for ctx.Err() == nil {
+		l.mu.Lock()
+		state, changed := l.state, l.changed
+		l.mu.Unlock()
+		if state == here || state == away {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+	}
 }
 
 // session waits for the gateway as long as ctx lives.
@@ -133,7 +161,7 @@ func (l *link) session(ctx context.Context) (*session, error) {
 // refusal is a gateway that answers and does not want us: asking often is of no use.
 type refusal struct{ what string }
 
-func (r *refusal) Error() string { return "the gateway refuses this bridge: " + r.what }
+func (r *refusal) Error() string { return "this bridge is not wanted: " + r.what }
 
 // connect holds a connection to the gateway, again and again, until ctx ends.
 func (b *bridge) connect(ctx context.Context) {
@@ -151,10 +179,11 @@ func (b *bridge) connect(ctx context.Context) {
 			said = text
 			b.o.Log.Warn("no connection to the gateway", "err", err)
 		}
-		pause := wait
+		pause, state := wait, away
 		if _, ok := errors.AsType[*refusal](err); ok {
-			pause = b.t.slow
+			pause, state = b.t.slow, unwanted
 		}
+		b.link.set(nil, state)
 		sleep(ctx, jitter(pause))
 		wait = min(2*wait, longest)
 	}
@@ -180,7 +209,7 @@ func (b *bridge) session(ctx context.Context) (welcomed bool, err error) {
 	defer conn.Close()
 	defer func() {
 		if welcomed {
-			b.link.set(nil)
+			b.link.set(nil, away)
 			b.streams.pause()
 		}
 	}()
@@ -199,7 +228,7 @@ func (b *bridge) session(ctx context.Context) (welcomed bool, err error) {
 		}
 		if w := d.Welcome; w != nil && !welcomed {
 			welcomed = true
-			b.link.set(s)
+			b.link.set(s, here)
 			ours.Go(func() {
 				b.health.repeat()
 				b.menu(sctx, w.Commands)

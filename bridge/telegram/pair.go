@@ -53,7 +53,7 @@ func explain(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)
 	case e.Code == http.StatusUnauthorized || e.Code == http.StatusNotFound:
-		return fmt.Errorf("Telegram does not know this bot token (%d): copy it again from @BotFather, /mybots, API Token", e.Code) //nolint:staticcheck // a name
+		return fmt.Errorf("no bot has this token (%d): copy it again from @BotFather, /mybots, API Token", e.Code)
 	case e.Code == 0 || e.Code >= 500:
 		return fmt.Errorf("the Bot API cannot be reached: %s; check the network and try again", e.Description)
 	}

@@ -2,7 +2,6 @@ package telegram
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync"
@@ -11,63 +10,6 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
-
-// ledger knows which updates are in hand and which are done. Telegram is told of the longest run of done ones
-// from the first on, and of nothing behind the first that is still in hand.
-type ledger struct {
-	mu      sync.Mutex
-	offset  int64          // what getUpdates asks for: all before it is confirmed
-	order   []int64        // updates from offset on, in Telegram's order
-	done    map[int64]bool // of those in order
-	changed chan struct{}  // closed and renewed when one is done
-}
-
-func newLedger() *ledger { return &ledger{done: make(map[int64]bool), changed: make(chan struct{})} }
-
-// see reports whether an update is new, and takes it in hand.
-func (l *ledger) see(id int64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if _, seen := l.done[id]; seen || id < l.offset {
-		return false
-	}
-	l.done[id] = false
-	l.order = append(l.order, id)
-	return true
-}
-
-// finish marks an update as done and moves the offset as far as it may.
-func (l *ledger) finish(id int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.done[id] = true
-	for len(l.order) > 0 && l.done[l.order[0]] {
-		l.offset = l.order[0] + 1
-		delete(l.done, l.order[0])
-		l.order = l.order[1:]
-	}
-	close(l.changed)
-	l.changed = make(chan struct{})
-}
-
-func (l *ledger) state() (offset int64, inHand bool, changed <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.offset, len(l.order) > 0, l.changed
-}
-
-// forget lets the next poll ask for whatever is unconfirmed. Telegram numbers updates anew, lower perhaps, when
-// there was none for a week; an offset from before would then hide them.
-func (l *ledger) forget() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.order) == 0 {
-		l.offset = 0
-	}
-}
-
-// forgetAfter is less than the week that Telegram's documentation names (getUpdates, update_id).
-const forgetAfter = 6 * 24 * time.Hour
 
 type updatesParams struct {
 	Offset  int64    `json:"offset,omitzero"`
@@ -85,7 +27,10 @@ func (b *bridge) receive(ctx context.Context) {
 		return
 	}
 	last := b.wall()
-	for ctx.Err() == nil {
+	for {
+		if b.link.mayPoll(ctx); ctx.Err() != nil {
+			return
+		}
 		offset, inHand, _ := b.ledger.state()
 		wait := b.t.poll
 		if inHand || !p.well {
@@ -182,39 +127,6 @@ func (b *bridge) update(ctx context.Context, ours *sync.WaitGroup, data jsontext
 	return true
 }
 
-// inbox keeps the messages of each user in order, one under way at a time.
-type inbox struct {
-	mu      sync.Mutex
-	waiting map[int64][]func()
-}
-
-func newInbox() *inbox { return &inbox{waiting: make(map[int64][]func())} }
-
-func (i *inbox) add(user int64, wg *sync.WaitGroup, job func()) {
-	i.mu.Lock()
-	defer i.mu.Unlock()
-	queue, busy := i.waiting[user]
-	i.waiting[user] = append(queue, job)
-	if busy {
-		return
-	}
-	wg.Go(func() {
-		for {
-			i.mu.Lock()
-			queue := i.waiting[user]
-			if len(queue) == 0 {
-				delete(i.waiting, user)
-				i.mu.Unlock()
-				return
-			}
-			job := queue[0]
-			i.waiting[user] = queue[1:]
-			i.mu.Unlock()
-			job()
-		}
-	})
-}
-
 // poller is what the loop remembers between two polls.
 type poller struct {
 	b       *bridge
@@ -294,41 +206,6 @@ func (p *poller) failed(ctx context.Context, e *apiError) {
 		b.o.Log.Warn("Telegram cannot be reached as it should", "why", why, "answer", e.Error())
 	}
 	sleep(ctx, pause)
-}
-
-// menu registers the commands, if Telegram has others.
-func (b *bridge) menu(ctx context.Context, want []wire.Command) {
-	type command struct {
-		Name  string `json:"command"`
-		About string `json:"description"`
-	}
-	list := []command{}
-	for _, c := range want {
-		list = append(list, command{c.Name, c.About})
-	}
-	wait := time.Duration(0)
-	for ctx.Err() == nil {
-		var have []command
-		err := b.api.call(ctx, b.t.call, "getMyCommands", struct{}{}, &have)
-		if err == nil && fmt.Sprint(have) == fmt.Sprint(list) {
-			return
-		}
-		if err == nil {
-			err = b.api.call(ctx, b.t.call, "setMyCommands", struct {
-				Commands []command `json:"commands"`
-			}{list}, nil)
-		}
-		if err == nil || ctx.Err() != nil {
-			return
-		}
-		e := asAPI(err)
-		if e.Code == http.StatusBadRequest {
-			b.o.Log.Error("Telegram refuses the menu of commands", "err", e)
-			return
-		}
-		wait = max(grow(wait, 5*b.t.backoff, 300*b.t.backoff), e.RetryAfter)
-		sleep(ctx, jitter(wait))
-	}
 }
 
 // command takes our own name off a command: "/stop@bot now" is "/stop now".
