@@ -2,9 +2,12 @@ package outbox_test
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,12 +37,13 @@ type world struct {
 	feed  *outbox.Feed
 	downs chan wire.Down // of the feed of now
 
-	step func(string)                    // may be set before open
-	wrap func(outbox.Store) outbox.Store // may be set before open
-	real bool                            // the clock is time.Now
-	mu   sync.Mutex                      // guards the rest
-	now  time.Time
-	lost []string // keys of what was given up
+	step  func(string)                    // may be set before open
+	wrap  func(outbox.Store) outbox.Store // may be set before open
+	real  bool                            // the clock is time.Now
+	stuck atomic.Bool                     // cards say "pending", whatever is so
+	mu    sync.Mutex                      // guards the rest
+	now   time.Time
+	lost  []string // keys of what was given up
 }
 
 func newWorld(t tester, dir string) *world {
@@ -66,6 +70,19 @@ func (w *world) open() {
 			w.lost = append(w.lost, item.Key)
 		},
 	})
+}
+
+// raw changes the file behind the store's back.
+func (w *world) raw(statement string, args ...any) {
+	w.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(w.dir, "state.db")+"?_pragma=busy_timeout(5000)")
+	if err != nil {
+		w.t.Fatalf("open = %v", err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(statement, args...); err != nil {
+		w.t.Fatalf("%s: %v", statement, err)
+	}
 }
 
 // serve connects a bridge.
@@ -119,6 +136,9 @@ func (w *world) card(ctx context.Context, id string) (*wire.Card, error) {
 	a, err := w.db.Approvals().Load(ctx, id)
 	if err != nil {
 		return nil, err
+	}
+	if w.stuck.Load() {
+		a.State = gate.Pending
 	}
 	return &wire.Card{ID: a.ID, Code: a.Code, Tool: a.Action.Tool, Input: a.Action.Input, Digest: a.Digest, Asked: a.Asked, Expires: a.Deadline, State: string(a.State)}, nil
 }

@@ -531,7 +531,7 @@ func TestDueItemsNeverWalksOverTheOutbox(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer rows.Close()
-	indexed, plan := 0, ""
+	searches, plan := 0, ""
 	for rows.Next() {
 		var id, parent, unused int
 		var detail string
@@ -539,15 +539,17 @@ func TestDueItemsNeverWalksOverTheOutbox(t *testing.T) {
 			t.Fatal(err)
 		}
 		plan += detail + "\n"
-		switch word := strings.Fields(detail); {
-		case word[0] == "SEARCH":
-			indexed++
-		case word[0] == "SCAN" && (word[1] == "outbox" || word[1] == "o" || word[1] == "a" || word[1] == "h"):
-			t.Errorf("the plan has %q", detail)
+		// The other names are of the users and of the messages that show one item.
+		if word := strings.Fields(detail); (word[0] == "SCAN" || word[0] == "SEARCH") && strings.Contains(" outbox o a h ", " "+word[1]+" ") {
+			searches++
+			few := strings.Contains(detail, "INDEX outbox_due ") || strings.Contains(detail, "INTEGER PRIMARY KEY (rowid=?)") || word[1] == "a" || word[1] == "h"
+			if word[0] == "SCAN" || !few {
+				t.Errorf("the plan has %q", detail)
+			}
 		}
 	}
-	if err := rows.Err(); err != nil || indexed < 7 {
-		t.Errorf("%v, the plan has %d searches, want them all:\n%s", err, indexed, plan)
+	if err := rows.Err(); err != nil || searches < 7 {
+		t.Errorf("%v, the plan has %d searches, want them all:\n%s", err, searches, plan)
 	}
 	t.Logf("plan:\n%s", plan)
 	wantDue(t, db, "7:a@0 8:card1>@0")
