@@ -38,8 +38,8 @@ func steps() []step {
 		{name: "gate.result", role: "gateway", hits: []int{1, 2, 3}},
 		{name: "chat.accepted", role: "gateway", hits: []int{1, 4}},
 		{name: "chat.answered", role: "gateway", hits: []int{1, 5}},
-		{name: "agent.asking", role: "gateway", hits: []int{1, 2}}, // the first word, and with results
-		{name: "agent.answered", role: "gateway", hits: []int{1, 2}},
+		{name: "agent.asking", role: "gateway", hits: []int{1, 2}},      // the first word, and with results
+		{name: "agent.answered", role: "gateway", hits: []int{1, 2, 9}}, // the ninth is the long one, half of which is shown
 		{name: "agent.calls", role: "gateway", hits: []int{1, 3}},
 		{name: "agent.results", role: "gateway", hits: []int{1, 3}},
 		{name: "outbox.put", role: "gateway", hits: []int{1, 2}},

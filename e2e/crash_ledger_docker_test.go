@@ -74,8 +74,17 @@ func (w *world) settle(r *reckoning) {
 	if !soon(func() bool { return w.tg.Pending() == 0 }) {
 		r.bad("%d updates are not confirmed", w.tg.Pending())
 	}
-	if !soon(func() bool { return w.entries("intent") == w.entries("result") }) {
-		r.bad("%d intents, %d results", w.entries("intent"), w.entries("result"))
+	open := func() (out []string) {
+		books, _ := w.books()
+		for name, b := range books {
+			if len(b.results) == 0 {
+				out = append(out, name)
+			}
+		}
+		return out
+	}
+	if !soon(func() bool { return len(open()) == 0 }) {
+		r.bad("intents without a result: %v", open())
 	}
 }
 
@@ -101,7 +110,7 @@ func (r *reckoning) errand(w *world, e *errand, b *booked) {
 	}
 	n := e.lines(w)
 	r.effects += n
-	told := told(w.tg.Chat(e.user), e)
+	told := told(w.tg.Chat(e.user), e, b.calls)
 	acts := e.kind == errandAuto || e.kind == errandNotify || e.kind == errandAsk
 	switch {
 	case n > 1:
@@ -116,27 +125,35 @@ func (r *reckoning) errand(w *world, e *errand, b *booked) {
 		r.bad("%s %s has an intent", e.kind, e.mark)
 	case len(b.results) != len(b.calls):
 		r.bad("%s %s: results %v for calls %v", e.kind, e.mark, b.results, b.calls)
-	case acts && len(b.calls) == 0 && !strings.Contains(told, "unknown"):
+	case acts && len(b.calls) == 0 && !unsure(told):
 		r.bad("%s %s never ran, and its user was told %q", e.kind, e.mark, told)
 	case acts && slices.Contains(b.results, "ok") && n != 1:
 		r.bad("%s %s is ok and had its effect %d times", e.kind, e.mark, n)
 	}
 	if slices.Contains(b.results, "unknown") {
 		r.unknowns++
-		if !strings.Contains(told, "unknown") {
+		if !unsure(told) {
 			r.bad("how %s %s ended is unknown, and its user was told %q", e.kind, e.mark, told)
 		}
 	}
-	if e.kind == errandNotify && slices.Contains(b.results, "ok") && !strings.Contains(told, "notify-"+e.mark) {
-		r.bad("%s %s ran, and its user was told only %q", e.kind, e.mark, told)
+	noticed := func() bool {
+		return slices.ContainsFunc(w.tg.Chat(e.user), func(s fake.Shown) bool { return holds(s, "notify-"+e.mark) && !holds(s, opening(e.mark)) })
+	}
+	if e.kind == errandNotify && slices.Contains(b.results, "ok") && !unsure(told) && !soon(noticed) {
+		r.bad("%s %s ran, and its user got no notice, only %q", e.kind, e.mark, told)
 	}
 }
 
-// told is everything that a user sees of an errand.
-func told(chat []fake.Shown, e *errand) string {
+// unsure reports whether somebody was told that nobody knows how a call ended.
+func unsure(told string) bool {
+	return strings.Contains(told, "unknown") || strings.Contains(told, "nobody knows")
+}
+
+// told is everything that a user sees of an errand and its calls.
+func told(chat []fake.Shown, e *errand, calls []string) string {
 	var out []string
 	for _, s := range chat {
-		if holds(s, e.mark) || s.ReplyTo == e.message {
+		if holds(s, e.mark) || s.ReplyTo == e.message || slices.ContainsFunc(calls, func(call string) bool { return holds(s, call) }) {
 			out = append(out, s.Text+s.Caption)
 		}
 	}
@@ -192,13 +209,20 @@ func (r *reckoning) buttons(w *world, user int64) {
 	if soon(func() bool { copies = live(); return len(copies) == 0 || len(copies) <= len(r.twice) }) && len(copies) == 0 {
 		return
 	}
+	presses := map[int64]string{}
 	for _, s := range copies {
 		r.twice = append(r.twice, fmt.Sprintf("card %.60q", s.Text))
-		w.tg.Press(user, s.MessageID, button(s, approve))
+		presses[s.MessageID] = w.tg.Press(user, s.MessageID, button(s, approve))
 	}
 	if !soon(func() bool { return len(live()) == 0 }) {
 		for _, s := range live() {
-			r.bad("user %d still sees buttons under %.300q", user, s.Text)
+			var heard []string
+			for _, toast := range w.tg.Toasts() {
+				if toast.CallbackID == presses[s.MessageID] {
+					heard = append(heard, toast.Text)
+				}
+			}
+			r.bad("user %d still sees buttons under message %d, and the press hears %q: %.300q\n%s", user, s.MessageID, heard, s.Text, w.phone(user).story())
 		}
 	}
 }

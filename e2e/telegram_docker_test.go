@@ -26,7 +26,7 @@ func TestTelegramReply(t *testing.T) {
 	p.sees("that something moves", func(chat []fake.Shown) bool { return len(w.tg.Actions()) > 0 || len(chat) > 0 })
 	within(t, "something moves", time.Second, began)
 	p.sees("words while the model still writes", func(chat []fake.Shown) bool {
-		return len(chat) == 1 && holds(chat[0], "Good morning") && !holds(chat[0], ending("T1"))
+		return len(chat) == 1 && holds(chat[0], "Good morning", "▌")
 	})
 	got := p.shows("Good morning", ending("T1"))
 	if chat := w.tg.Chat(owner); len(chat) != 1 || got.Edited == 0 {
@@ -79,7 +79,7 @@ func TestTelegramDeny(t *testing.T) {
 	if n := e.lines(w); n != 0 || w.entries("intent") != 0 {
 		t.Errorf("a denied call had its effect %d times, %d intents", n, w.entries("intent"))
 	}
-	if !strings.Contains(heard(w.model), "denied") {
+	if !strings.Contains(heard(w.model), "The user said no") {
 		t.Errorf("the model heard %q", heard(w.model))
 	}
 }

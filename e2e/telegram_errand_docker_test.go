@@ -160,9 +160,9 @@ func (p *phone) do(ctx context.Context, e *errand) error {
 	return err
 }
 
-// answered reports whether the chat shows the end of an errand's answer.
+// answered reports whether the chat shows the end of an errand's answer, and not in a bubble that still grows.
 func answered(chat []fake.Shown, mark string) bool {
-	return slices.ContainsFunc(chat, func(s fake.Shown) bool { return holds(s, ending(mark)) })
+	return slices.ContainsFunc(chat, func(s fake.Shown) bool { return strings.HasSuffix(strings.TrimSpace(s.Text), ending(mark)) })
 }
 
 // lines is how often an errand had its effect.
