@@ -36,6 +36,7 @@ type Dispatch struct {
 	cfg    *config.Config
 	hand   Deliver
 
+	spare   spare
 	turns   turns
 	running atomic.Int64
 }
@@ -62,6 +63,7 @@ func New(o Options) *Dispatch {
 		minter: o.Minter,
 		cfg:    o.Config,
 		hand:   o.Deliver,
+		spare:  spare{idle: spareFor, pace: sparePace},
 	}
 }
 
@@ -170,6 +172,26 @@ func result(call gate.Call, action claw.Action, status claw.Status, format strin
 	}
 }
 
+// submit hands an order to the runner and returns the connection on which the answer comes. After an
+// error nothing runs: half a frame is none, and what a runner does not read to its end it does not obey.
+func (d *Dispatch) submit(ctx context.Context, order *run.Order) (*wire.Conn, error) {
+	if conn := d.spare.take(); conn != nil {
+		if conn.Send(run.Request{Run: order}) == nil {
+			return conn, nil
+		}
+		_ = conn.Close() // its runner ended just now; perhaps there is a new one
+	}
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Send(run.Request{Run: order}); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("the task did not reach the runner: %w", err)
+	}
+	return conn, nil
+}
+
 // once runs one action, or one piece of it, in one container.
 func (d *Dispatch) once(ctx context.Context, call gate.Call, action claw.Action, piece *run.Piece) claw.ToolResult {
 	end := func(status claw.Status, format string, args ...any) claw.ToolResult {
@@ -186,7 +208,7 @@ func (d *Dispatch) once(ctx context.Context, call gate.Call, action claw.Action,
 	patience := time.Duration(action.TimeoutMS)*time.Millisecond + graceForRunner
 	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	conn, err := d.dial(waiting)
+	conn, err := d.submit(waiting, &order)
 	if err != nil {
 		return end(claw.Refused, "Not run: %v. Fix: check `secureclaw status`; `secureclaw up` starts the runner.", err)
 	}
@@ -194,9 +216,6 @@ func (d *Dispatch) once(ctx context.Context, call gate.Call, action claw.Action,
 	// Closing is how we cancel: the runner then kills the container.
 	stop := context.AfterFunc(waiting, func() { _ = conn.Close() })
 	defer stop()
-	if err := conn.Send(run.Request{Run: &order}); err != nil {
-		return end(claw.Refused, "Not run: the task did not reach the runner: %v.", err)
-	}
 	started := false
 	for {
 		var event run.Event
@@ -215,6 +234,8 @@ func (d *Dispatch) once(ctx context.Context, call gate.Call, action claw.Action,
 		switch {
 		case event.Started != nil:
 			started = true
+			// The container has the task now, and takes longer than this.
+			d.spare.fill(waiting, d.dial)
 		case event.Refusal != nil:
 			return end(claw.Refused, "%s", sentence(event.Refusal))
 		case event.Result != nil:

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -182,33 +183,36 @@ func TestSchemasFitTheTypes(t *testing.T) {
 }
 
 // peer is a runner that does what a test says, on a real socket.
-func peer(t *testing.T, answer func(order *run.Order, conn *wire.Conn)) (socket string) {
+func peer(t testing.TB, answer func(order *run.Order, conn *wire.Conn)) (socket string) {
 	t.Helper()
 	socket = filepath.Join(t.TempDir(), "run", "r.sock")
 	ln, err := wire.Listen(socket, wire.Hello{Role: "runner", Program: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	var all sync.WaitGroup
+	serve := func(pending *wire.Pending) {
+		conn, err := pending.Handshake()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		defer context.AfterFunc(t.Context(), func() { _ = conn.Close() })()
+		var req run.Request
+		if err := conn.Receive(&req); err == nil && req.Run != nil {
+			answer(req.Run, conn)
+		}
+	}
+	all.Go(func() {
 		for {
 			pending, err := ln.Accept()
 			if err != nil {
 				return
 			}
-			conn, err := pending.Handshake()
-			if err != nil {
-				continue
-			}
-			var req run.Request
-			if err := conn.Receive(&req); err == nil && req.Run != nil {
-				answer(req.Run, conn)
-			}
-			_ = conn.Close()
+			all.Go(func() { serve(pending) })
 		}
-	}()
-	t.Cleanup(func() { _ = ln.Close(); <-done })
+	})
+	t.Cleanup(func() { _ = ln.Close(); all.Wait() })
 	return socket
 }
 

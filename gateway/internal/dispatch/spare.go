@@ -1,0 +1,78 @@
+package dispatch
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/secureclaw/secureclaw/internal/wire"
+)
+
+// A call that finds its connection ready reaches the runner in half the time.
+const (
+	spareFor  = 30 * time.Second       // an idle connection is dropped after it
+	sparePace = 250 * time.Millisecond // a runner that takes longer to say hello is not waited for
+)
+
+// spare keeps one connection whose hello is done. It is given away once: one connection carries one request.
+type spare struct {
+	mu    sync.Mutex
+	conn  *wire.Conn
+	timer *time.Timer
+	// idle and pace are spareFor and sparePace, or what a test waits.
+	idle, pace time.Duration
+}
+
+// take returns the connection, or nil when there is none or its runner has left it. Asked before a
+// task is sent: a task that goes down with a connection is one whose end nobody knows.
+func (s *spare) take() *wire.Conn {
+	s.mu.Lock()
+	conn := s.conn
+	if conn != nil {
+		s.conn = nil
+		s.timer.Stop()
+	}
+	s.mu.Unlock()
+	if conn == nil {
+		return nil
+	}
+	if !conn.Quiet() {
+		_ = conn.Close()
+		return nil
+	}
+	return conn
+}
+
+// fill makes the connection for the next call. The caller is waiting for a container anyway.
+func (s *spare) fill(ctx context.Context, dial func(context.Context) (*wire.Conn, error)) {
+	s.mu.Lock()
+	full := s.conn != nil
+	s.mu.Unlock()
+	if full {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.pace)
+	defer cancel()
+	conn, err := dial(ctx)
+	if err != nil {
+		return // the next call dials, and says what is wrong
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn != nil { // another call was quicker
+		_ = conn.Close()
+		return
+	}
+	s.conn = conn
+	s.timer = time.AfterFunc(s.idle, func() { s.drop(conn) })
+}
+
+// drop closes the connection if it is still kept.
+func (s *spare) drop(conn *wire.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.conn == conn {
+		s.conn = nil
+		_ = conn.Close()
+	}
+}
