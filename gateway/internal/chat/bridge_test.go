@@ -200,6 +200,42 @@ func (b *bridge) find(what, user string, is func(*onShow) bool) (found onShow) {
 	return found
 }
 
+// first waits for the first message on Anna's screen that one of them likes, or for died.
+func (b *bridge) first(died <-chan struct{}, likes ...func(*onShow) bool) (found *onShow) {
+	b.t.Helper()
+	if died != nil {
+		over := make(chan struct{})
+		defer close(over)
+		go func() {
+			select {
+			case <-died:
+				b.mu.Lock()
+				defer b.mu.Unlock()
+				b.changed.Broadcast()
+			case <-over:
+			}
+		}()
+	}
+	b.await("a card or a reply", func() bool {
+		for _, m := range b.screen[anna] {
+			for _, like := range likes {
+				if like(m) {
+					copied := *m
+					found = &copied
+					return true
+				}
+			}
+		}
+		select {
+		case <-died: // never, when it is nil
+			return true
+		default:
+			return false
+		}
+	})
+	return found
+}
+
 // count is how many messages of a kind a user has.
 func (b *bridge) count(user, kind string) int {
 	b.mu.Lock()
@@ -213,8 +249,49 @@ func (b *bridge) count(user, kind string) int {
 	return n
 }
 
-// tap presses a button of a card.
+// tap presses a button of a card, and it must count.
 func (b *bridge) tap(user string, m onShow, allow bool) {
 	b.t.Helper()
-	b.send(wire.Up{Decide: &wire.Decide{Ref: "tap", Approval: m.card.ID, Allow: allow, User: user, Name: "Anna", Shown: m.ref, Digest: m.card.Digest[:16]}})
+	if f := b.press(user, m, allow); f != nil {
+		b.t.Fatalf("a tap of %s: %+v", user, f)
+	}
+}
+
+// press presses a button of a card and returns why it did not count.
+func (b *bridge) press(user string, m onShow, allow bool) *wire.Fault {
+	b.t.Helper()
+	return b.decide(wire.Decide{Approval: m.card.ID, Allow: allow, User: user, Name: "Anna", Shown: m.ref, Digest: m.card.Digest[:16]})
+}
+
+func (b *bridge) decide(d wire.Decide) *wire.Fault {
+	b.t.Helper()
+	b.mu.Lock()
+	b.refs++
+	d.Ref = fmt.Sprint("tap", b.refs)
+	b.mu.Unlock()
+	b.send(wire.Up{Decide: &d})
+	return b.verdict(d.Ref)
+}
+
+// verdict waits for the word on what was sent with a ref: nil when it was done.
+func (b *bridge) verdict(ref string) *wire.Fault {
+	b.t.Helper()
+	d := pickFrame(b, "an answer to "+ref, func(d wire.Down) *wire.Down {
+		if d.Answer != nil && d.Answer.Ref == ref || d.Fault != nil && d.Fault.Ref == ref {
+			return &d
+		}
+		return nil
+	})
+	return d.Fault
+}
+
+// texts is how many texts a user has; the caller holds mu or is in await.
+func (b *bridge) texts(user string) int {
+	n := 0
+	for _, m := range b.screen[user] {
+		if m.kind == wire.SendText {
+			n++
+		}
+	}
+	return n
 }

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -36,7 +38,9 @@ type house struct {
 	step  func(string)
 	inbox chat.Inbox
 	late  time.Duration
-	ahead time.Duration          // of the clock
+	ahead atomic.Int64 // of the clock, in nanoseconds
+	fixed time.Time    // the clock, when it stands still
+	beats []chat.Heartbeat
 	wrap  func(*sqlite.DB) store // stands before the store
 	board *chat.Board
 	db    *sqlite.DB
@@ -51,7 +55,38 @@ type store interface {
 	outbox.Store
 }
 
-func (h *house) now() time.Time { return time.Now().Add(h.ahead) }
+// snapshot copies what is on disk, as a crash at this moment would leave it.
+func (h *house) snapshot() string {
+	h.t.Helper()
+	dir := h.t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "db"), 0o700); err != nil {
+		h.t.Fatal(err)
+	}
+	files, err := os.ReadDir(filepath.Join(h.dir, "db"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, f := range files {
+		if strings.HasSuffix(f.Name(), "-shm") || strings.Contains(f.Name(), "lock") {
+			continue
+		}
+		data, err := os.ReadFile(filepath.Join(h.dir, "db", f.Name()))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, "db", f.Name()), data, 0o600)
+		}
+		if err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func (h *house) now() time.Time {
+	if !h.fixed.IsZero() {
+		return h.fixed.Add(time.Duration(h.ahead.Load()))
+	}
+	return time.Now().Add(time.Duration(h.ahead.Load()))
+}
 
 func (h *house) note(kind string, fields map[string]any) {
 	h.mu.Lock()
@@ -148,6 +183,7 @@ func furnish(t *testing.T, change func(*house)) *house {
 		users: chat.Users{"telegram": {anna, ben}}, step: func(string) {}, wrap: func(db *sqlite.DB) store { return db },
 	}
 	change(h)
+	h.socket = filepath.Join(h.dir, "run", "g.sock")
 	h.start()
 	t.Cleanup(func() { h.stop() })
 	return h
@@ -182,9 +218,17 @@ func (h *house) start() {
 	must(err)
 	desk := chat.New(chat.Options{
 		Board: board, Agent: mind, Gate: door, Store: kept, Now: h.now, Log: testLog(t), Step: h.step, Note: h.note,
-		Inbox: h.inbox, LateAfter: h.late,
+		Inbox: h.inbox, LateAfter: h.late, Heartbeats: h.beats,
+		Journal: func(context.Context, int) ([]string, string, error) {
+			return []string{"14:05:11 asked about send_mail (A7K2)", "14:05:13 *denied*"}, "The log is fine.", nil
+		},
 		Record: func(context.Context, claw.Message, claw.RunID) error { return nil },
-		Status: func(context.Context) wire.GatewayStatus { return wire.GatewayStatus{Version: "test"} },
+		Status: func(context.Context) wire.GatewayStatus {
+			return wire.GatewayStatus{
+				Version: "test", PID: 7, Started: h.fixed, Model: "test/parrot", Runner: "ok", Audit: "ok", Engine: "Docker_29 & more", Running: 1, Pending: 2,
+				Warnings: []string{"line\n\n# two"},
+			}
+		},
 	})
 	ln, err := wire.Listen(h.socket, wire.Hello{Role: "gateway", Program: "test"})
 	must(err)

@@ -106,7 +106,7 @@ const shownDigest = 16
 // decision is the answer of a messenger's user.
 func decision(who addressee, name string, allow bool, reason string) gate.Decision {
 	return gate.Decision{
-		Allow: allow, Reason: reason, By: string(who.channel) + " " + who.user, Name: printable(name, maxName), Channel: string(who.channel),
+		Allow: allow, Reason: reason, By: who.user, Name: printable(name, maxName), Channel: string(who.channel),
 	}
 }
 
