@@ -23,22 +23,15 @@ type spare struct {
 	idle, pace time.Duration
 }
 
-// take returns the connection, or nil when there is none or its runner has left it. Asked before a
-// task is sent: a task that goes down with a connection is one whose end nobody knows.
+// take returns the connection, or nil when there is none. Its runner may have ended meanwhile; then
+// the kernel takes nothing that is sent (EPIPE).
 func (s *spare) take() *wire.Conn {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	conn := s.conn
 	if conn != nil {
 		s.conn = nil
 		s.timer.Stop()
-	}
-	s.mu.Unlock()
-	if conn == nil {
-		return nil
-	}
-	if !conn.Quiet() {
-		_ = conn.Close()
-		return nil
 	}
 	return conn
 }
