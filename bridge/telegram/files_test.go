@@ -167,16 +167,25 @@ func TestFilesThroughTrouble(t *testing.T) {
 
 // A size that lies gets nothing through: not more than the limit, and not another length than was announced.
 func TestLyingSizes(t *testing.T) {
-	endless := func(w http.ResponseWriter) {
+	endless := func(w http.ResponseWriter, _ *http.Request) {
 		for range 2 * (wire.MaxFile >> 20) {
 			if _, err := w.Write(make([]byte, 1<<20)); err != nil {
 				return
 			}
 		}
 	}
-	for name, serve := range map[string]func(http.ResponseWriter){
-		"endless":          endless,
-		"announced as big": func(w http.ResponseWriter) { w.Header().Set("Content-Length", "99999999"); endless(w) },
+	for name, serve := range map[string]func(http.ResponseWriter, *http.Request){
+		"stalls in its middle": func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Length", "5")
+			_, _ = w.Write([]byte("fi"))
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		},
+		"endless": endless,
+		"announced as big": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "99999999")
+			endless(w, nil)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t)
@@ -184,7 +193,7 @@ func TestLyingSizes(t *testing.T) {
 			proxy := httputil.NewSingleHostReverseProxy(to)
 			liar := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 				if strings.HasPrefix(r.URL.Path, "/file/") {
-					serve(rw)
+					serve(rw, r)
 					return
 				}
 				proxy.ServeHTTP(rw, r)

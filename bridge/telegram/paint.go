@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/secureclaw/secureclaw/bridge/telegram/internal/entity"
@@ -135,9 +136,9 @@ func (b *bridge) bubble(r *stream, text string) bool {
 		if e.RetryAfter > 0 {
 			b.pace.hold(r.user, e.RetryAfter)
 		}
-		// A first message whose answer was lost may be there: another would be a second bubble. And Telegram
-		// that asks to wait shall keep its patience for the reply.
-		if id == 0 && e.Maybe || e.Code >= 400 && e.Code < 500 {
+		// A first message whose answer was lost may be there, and another would be a second bubble. What Telegram
+		// refuses it refuses again, but for a 429, which the pacer waits out.
+		if id == 0 && e.Maybe || e.Code >= 400 && e.Code < 500 && e.Code != http.StatusTooManyRequests {
 			r.mu.Lock()
 			r.dead = true
 			r.mu.Unlock()

@@ -119,31 +119,33 @@ func TestLostBubbleIsNotSentTwice(t *testing.T) {
 	w.d.send(working("r1"), delta("r1", "picture"))
 	w.bubbleText("picture")
 	w.d.send(delta("r1", " two"))
+	time.Sleep(300 * time.Millisecond) // in which another would be sent
 	w.d.show(wire.Send{Item: 1, Kind: wire.SendText, Run: "r1", Text: "the reply"})
 	if got := w.texts(owner); len(got) != 2 || got[1] != "the reply" {
 		t.Errorf("chat = %q, want the lost bubble and the reply", got)
 	}
 }
 
-// 429 for an edit ends the picture, and the reply goes out when Telegram lets it.
+// 429 for an edit pauses the picture for as long as Telegram says, and the reply too.
 func TestPictureStopsAt429(t *testing.T) {
 	w := run(t)
 	w.known(owner)
 	w.d.send(working("r1"), delta("r1", "one"))
 	nth(w.d, 1, "bubble", aBubble)
-	before := len(w.tg.Calls("editMessageText"))
-	w.tg.Fault("editMessageText", fake.TelegramFault{Status: 429, Description: "Too Many Requests: retry after 1", RetryAfter: 1})
+	edits := func() int { return len(w.tg.Calls("editMessageText")) }
+	before := edits()
+	w.tg.Fault("editMessageText", fake.TelegramFault{Status: 429, Description: "Too Many Requests: retry after 1", RetryAfter: 1, Repeat: 2})
 	w.d.send(delta("r1", " two"))
-	w.until("the refusal", func(tg *fake.Telegram) bool { return len(tg.Calls("editMessageText")) == before+1 })
-	w.d.send(delta("r1", " three"))
-	time.Sleep(300 * time.Millisecond)
-	if n := len(w.tg.Calls("editMessageText")); n != before+1 {
-		t.Errorf("%d edits after a 429", n-before-1)
-	}
+	w.until("the refusal", func(tg *fake.Telegram) bool { return edits() == before+1 })
 	began := time.Now()
+	w.d.send(delta("r1", " three"))
+	w.until("the next try", func(tg *fake.Telegram) bool { return edits() == before+2 })
+	if took := time.Since(began); took < 800*time.Millisecond {
+		t.Errorf("it painted again after %v, while Telegram asked for a second", took)
+	}
 	w.d.show(wire.Send{Item: 1, Kind: wire.SendText, Run: "r1", Text: "the reply"})
-	if took := time.Since(began); took < 300*time.Millisecond {
-		t.Errorf("the reply left after %v, while Telegram asked for a second", took)
+	if took := time.Since(began); took < 1800*time.Millisecond {
+		t.Errorf("the reply left after %v, while Telegram asked for a second twice", took)
 	}
 	if got := w.texts(owner); len(got) != 1 || got[0] != "the reply" {
 		t.Errorf("chat = %q", got)
