@@ -191,7 +191,7 @@ func newSetup(g *globals, f initFlags, out io.Writer) (*setup, error) {
 
 // converse asks everything, and at the end whether it shall be.
 func (s *setup) converse(ctx context.Context) error {
-	fmt.Fprintf(s.out, "SecureClaw set-up. Enter takes what stands in brackets; nothing is written before the end.\n  %s\n  %s\n", s.dirs.Config, s.dirs.Env)
+	fmt.Fprintf(s.out, "Enter takes what stands in brackets. Nothing is written before the end. The files:\n  %s\n  %s\n", s.dirs.Config, s.dirs.Env)
 	if s.gatewayRuns(ctx) {
 		fmt.Fprintln(s.out, "SecureClaw is running: what changes here is in force when it starts again.")
 	}

@@ -22,7 +22,7 @@ type folderChoice struct {
 
 // askFolder is the third question.
 func (s *setup) askFolder(ctx context.Context) error {
-	fmt.Fprintln(s.out, "\nOne folder that the agent's tools may see. Nothing else of this computer is visible to them.")
+	fmt.Fprintln(s.out, "\nOne folder that the agent's tools may see. They see nothing else of yours.")
 	for {
 		typed, err := s.term.ask(ctx, "Folder", s.folder.abs)
 		if err != nil {

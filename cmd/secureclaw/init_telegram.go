@@ -36,7 +36,7 @@ func pairingCode() string {
 
 // askTelegram is the second question.
 func (s *setup) askTelegram(ctx context.Context) error {
-	fmt.Fprintln(s.out, "\nTelegram: talk to the agent from your phone. A new bot comes from @BotFather there: /newbot")
+	fmt.Fprintln(s.out, "\nTelegram: talk to the agent from your phone. @BotFather there makes bots: /newbot")
 	for {
 		question := "Token of the bot, not shown while you type [skip]"
 		if s.bot.Token != "" {
@@ -135,7 +135,7 @@ func (s *setup) pair(ctx context.Context) error {
 	link := fmt.Sprintf("https://t.me/%s?start=%s", s.bot.account.Username, code)
 	fmt.Fprintf(s.out, "\nOpen this on your phone or here, and press Start there:\n\n  %s\n\n", visibleLine(link))
 	if !drawQR(s.screen, link, os.Getenv) {
-		fmt.Fprintln(s.out, "  (no QR code: the terminal is too small for it, or shows no colours)")
+		fmt.Fprintln(s.out, "  (no QR code: this terminal is too small for it, or shows no colours)")
 	}
 	fmt.Fprintln(s.out, "\nWaiting for you there. Enter or Ctrl-C skips.")
 
@@ -198,6 +198,8 @@ func (s *setup) moderate(ctx context.Context, cancel context.CancelCauseFunc, qu
 			stop()
 			if err == nil {
 				_, err = s.term.line(ctx)
+			} else {
+				fmt.Fprintln(s.out) // behind ^C
 			}
 			if err == nil {
 				err = errSkipped

@@ -407,7 +407,7 @@ func TestInitPairingIsSkipped(t *testing.T) {
 			if !strings.Contains(d.shown(), "answers nobody until you pair") {
 				t.Error("it does not say that nobody is paired")
 			}
-			if env := contents(t, at(home, ".env")); !strings.Contains(env, initToken) || strings.Contains(env, "ALLOWED_USER_IDS") {
+			if env := contents(t, at(home, ".env")); !strings.Contains(env, initToken) || strings.Contains(env, config.EnvAllowedUsers) {
 				t.Errorf(".env = %q", env)
 			}
 		})

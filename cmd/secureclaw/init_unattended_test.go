@@ -67,6 +67,18 @@ func TestInitUnattended(t *testing.T) {
 	}
 }
 
+// What the environment says of addresses is not taken for what the file says.
+func TestInitUnattendedAddress(t *testing.T) {
+	home := t.TempDir()
+	write(t, at(home, "config", "secureclaw.yaml"), "llm: {provider: openai, model: m, baseURL: http://localhost:1/v1}\n")
+	if _, stderr, code := clawEnv(t, home, []string{"OPENAI_BASE_URL=http://localhost:2/v1"}, "init", "--non-interactive", "--no-check", "--base-url", "http://localhost:2/v1"); code != 0 {
+		t.Fatalf("exit %d\n%s", code, stderr)
+	}
+	if got := contents(t, at(home, "config", "secureclaw.yaml")); !strings.Contains(got, "baseURL: http://localhost:2/v1") {
+		t.Errorf("secureclaw.yaml = %q, want the address of the flag", got)
+	}
+}
+
 // What goes wrong is told with its fix, and nothing is written.
 func TestInitUnattendedRefuses(t *testing.T) {
 	claude, tg := vendor(t), fake.NewTelegram(t, initToken)

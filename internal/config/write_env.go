@@ -83,7 +83,7 @@ func envText(value string) string {
 	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`, "\n", `\n`, "\t", `\t`).Replace(value) + `"`
 }
 
-// UserList is ids as ALLOWED_USER_IDS wants them, each once, in their order.
+// UserList is ids as [EnvAllowedUsers] wants them, each once, in their order.
 func UserList(ids []int64) Secret {
 	var s Secrets
 	for _, id := range ids {

@@ -52,7 +52,7 @@ func TestUserList(t *testing.T) {
 }
 
 func FuzzSetEnv(f *testing.F) {
-	for _, was := range []string{"", "OPENAI_API_KEY=a # b\r\n", "export OPENAI_API_KEY='a' #b", "OPENAI_API_KEY=\"a\\\"\"", "# x\n\nANTHROPIC_API_KEY=b", "ALLOWED_USER_IDS=1, 2\n"} {
+	for _, was := range []string{"", "OPENAI_API_KEY=a # b\r\n", "export OPENAI_API_KEY='a' #b", "OPENAI_API_KEY=\"a\\\"\"", "# x\n\nANTHROPIC_API_KEY=b", "TELEGRAM_ALLOWED_USERS=1, 2\n"} {
 		f.Add(was, "sk-1")
 		f.Add(was, "' \" \\ # $")
 	}

@@ -91,6 +91,15 @@ func TestSetTextRefuses(t *testing.T) {
 	}
 }
 
+// A value that YAML would read back as another one is refused, too.
+func TestSetTextRefusesValues(t *testing.T) {
+	for _, value := range []string{"\xff", "a\xffb"} {
+		if got, err := config.SetText([]byte("llm: {model: a}\n"), "llm.model", value); !errors.Is(err, config.ErrByHand) {
+			t.Errorf("SetText to %q = %q, %v; want ErrByHand", value, got, err)
+		}
+	}
+}
+
 func TestSetTextOfTheShippedFile(t *testing.T) {
 	data := defaults.YAML
 	for _, kv := range [][2]string{{"llm.provider", "openai"}, {"llm.model", "llama3:8b"}, {"llm.baseURL", "http://localhost:11434/v1"}, {"mounts[0].host", "~/Documents/über all"}, {"mounts[0].mode", "ro"}} {
