@@ -29,6 +29,7 @@ func (d *Dispatch) send(ctx context.Context, call gate.Call, action claw.Action)
 		return end(claw.Refused, "Not sent: arguments: %v.", err)
 	}
 	var data []byte
+	var size int64
 	var version string
 	var container claw.Elapsed
 	for {
@@ -47,10 +48,10 @@ func (d *Dispatch) send(ctx context.Context, call gate.Call, action claw.Action)
 			return end(claw.Failed, "Not sent: %s has %d bytes, and the most is %d.", in.Path, piece.Size, run.MaxSend)
 		case piece.Size == 0:
 			return end(claw.Failed, "Not sent: %s is empty.", in.Path)
-		case len(data) > 0 && piece.Version != version, int64(len(piece.Data)) != min(rest, run.MaxPiece):
+		case len(data) > 0 && (piece.Version != version || piece.Size != size), int64(len(piece.Data)) != min(rest, run.MaxPiece):
 			return end(claw.Failed, "Not sent: %s changed while it was read. Try again when nothing writes it.", in.Path)
 		}
-		version = piece.Version
+		size, version = piece.Size, piece.Version
 		if data = append(data, piece.Data...); int64(len(data)) == piece.Size {
 			break
 		}

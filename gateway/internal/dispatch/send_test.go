@@ -202,6 +202,62 @@ func TestSendFileRefusesAFileThatChanges(t *testing.T) {
 	}
 }
 
+// Whatever a container answers, the bytes that go to the user are all those that it said there are.
+func TestSendFileDistrustsPieces(t *testing.T) {
+	piece := func(n int, size int64) run.SendFilePiece {
+		return run.SendFilePiece{Data: noise(n), Size: size, Version: "1"}
+	}
+	value := func(p run.SendFilePiece) strict.Value {
+		v, err := strict.CanonicalOf(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+	for name, answers := range map[string][]strict.Value{
+		"too few":           {value(piece(10, 20))},
+		"too many":          {value(piece(20, 10))},
+		"none":              {value(piece(0, 20))},
+		"none of the rest":  {value(piece(run.MaxPiece, run.MaxPiece+5)), value(piece(0, run.MaxPiece+5))},
+		"a larger rest":     {value(piece(run.MaxPiece, run.MaxPiece+5)), value(piece(6, run.MaxPiece+5))},
+		"another size":      {value(piece(run.MaxPiece, run.MaxPiece+5)), value(piece(6, run.MaxPiece+6))}, // of one version
+		"a size below zero": {value(piece(0, -1))},
+		"no piece":          {strict.Value(`{"content":"x"}`)},
+		"nothing":           {nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			asked := 0
+			socket := peer(t, func(_ *run.Order, conn *wire.Conn) {
+				answer := answers[min(asked, len(answers)-1)]
+				asked++
+				_ = conn.Send(run.Event{Result: &run.Result{Outcome: run.Finished, Output: &run.Output{Call: "call_1", Status: run.OutputOK, Value: answer}}})
+			})
+			key, err := capability.DeriveKey(strings.Repeat("k", 40))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			deliver := func(_ context.Context, _ gate.Call, _, _, _ string, data []byte) error {
+				t.Errorf("%d bytes were delivered", len(data))
+				return nil
+			}
+			for _, tool := range dispatch.New(dispatch.Options{Socket: socket, Program: "test", Minter: capability.NewMinter(key, time.Now), Config: settings(), Deliver: deliver}).Tools() {
+				if tool.Spec().Name != run.ToolSendFile {
+					continue
+				}
+				action, err := tool.Prepare([]byte(`{"path":"a"}`))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := tool.Run(ctx, gate.Call{ID: "call_1", Session: "s"}, action); got.Status != claw.Failed || asked != len(answers) {
+					t.Errorf("send = %+v after %d answers, want it failed after %d", got, asked, len(answers))
+				}
+			}
+		})
+	}
+}
+
 func TestSendFileSaysWhyNot(t *testing.T) {
 	s := newSender(t, nil, errors.New("this conversation cannot show files: it is in a terminal."))
 	s.put("f", []byte("x"))

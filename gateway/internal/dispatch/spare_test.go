@@ -26,6 +26,7 @@ type counter struct {
 	conns    []*wire.Conn
 	requests []int // of each connection
 	ended    []chan struct{}
+	dead     bool
 }
 
 func count(t *testing.T, socket string) *counter {
@@ -47,6 +48,9 @@ func count(t *testing.T, socket string) *counter {
 			}
 			ended := make(chan struct{})
 			c.mu.Lock()
+			if c.dead {
+				_ = conn.Close()
+			}
 			n := len(c.conns)
 			c.conns, c.requests, c.ended = append(c.conns, conn), append(c.requests, 0), append(c.ended, ended)
 			c.mu.Unlock()
@@ -76,6 +80,7 @@ func (c *counter) serve(n int, conn *wire.Conn) {
 func (c *counter) kill() {
 	_ = c.ln.Close()
 	c.mu.Lock()
+	c.dead = true
 	for _, conn := range c.conns {
 		_ = conn.Close()
 	}
@@ -194,16 +199,18 @@ func TestARestartedRunnerGetsTheNextCall(t *testing.T) {
 	if got := call(); got.Status != claw.OK {
 		t.Fatalf("call = %+v", got)
 	}
+	first.requestsOn(t, 2)
 	first.kill()
-	if got := call(); got.Status != claw.Refused || !strings.Contains(got.Content, "Fix:") {
-		t.Errorf("call without a runner = %+v, want it refused: nothing can have run", got)
-	}
 	second := count(t, socket)
 	if got := call(); got.Status != claw.OK {
 		t.Errorf("call after the restart = %+v", got)
 	}
-	if requests := second.requestsOn(t, 1); requests[0] != 1 {
+	if requests := second.requestsOn(t, 2); requests[0] != 1 {
 		t.Errorf("the new runner saw %v", requests)
+	}
+	second.kill()
+	if got := call(); got.Status != claw.Refused || !strings.Contains(got.Content, "Fix:") {
+		t.Errorf("call without a runner = %+v, want it refused: nothing can have run", got)
 	}
 }
 
