@@ -111,7 +111,8 @@ func TestBubbleThatIsGone(t *testing.T) {
 	}
 }
 
-// A bubble whose answer was lost may be there. A second one would stay for ever, so there is none.
+// A bubble whose answer was lost may be there. With another, and another lost answer, they would
+// pile up, so there is none.
 func TestLostBubbleIsNotSentTwice(t *testing.T) {
 	w := run(t)
 	w.known(owner)
@@ -120,6 +121,9 @@ func TestLostBubbleIsNotSentTwice(t *testing.T) {
 	w.bubbleText("picture")
 	w.d.send(delta("r1", " two"))
 	time.Sleep(300 * time.Millisecond) // in which another would be sent
+	if n := len(w.tg.Calls("sendMessage")); n != 1 {
+		t.Errorf("%d bubbles were sent, want the one that was lost", n)
+	}
 	w.d.show(wire.Send{Item: 1, Kind: wire.SendText, Run: "r1", Text: "the reply"})
 	if got := w.texts(owner); len(got) != 2 || got[1] != "the reply" {
 		t.Errorf("chat = %q, want the lost bubble and the reply", got)
