@@ -172,26 +172,6 @@ func result(call gate.Call, action claw.Action, status claw.Status, format strin
 	}
 }
 
-// submit hands an order to the runner and returns the connection on which the answer comes. After an
-// error nothing runs: half a frame is none, and what a runner does not read to its end it does not obey.
-func (d *Dispatch) submit(ctx context.Context, order *run.Order) (*wire.Conn, error) {
-	if conn := d.spare.take(); conn != nil {
-		if conn.Send(run.Request{Run: order}) == nil {
-			return conn, nil
-		}
-		_ = conn.Close() // its runner ended just now; perhaps there is a new one
-	}
-	conn, err := d.dial(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if err := conn.Send(run.Request{Run: order}); err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("the task did not reach the runner: %w", err)
-	}
-	return conn, nil
-}
-
 // once runs one action, or one piece of it, in one container.
 func (d *Dispatch) once(ctx context.Context, call gate.Call, action claw.Action, piece *run.Piece) claw.ToolResult {
 	end := func(status claw.Status, format string, args ...any) claw.ToolResult {

@@ -2,9 +2,11 @@ package dispatch
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
 
@@ -68,4 +70,24 @@ func (s *spare) drop(conn *wire.Conn) {
 		s.conn = nil
 		_ = conn.Close()
 	}
+}
+
+// submit hands an order to the runner and returns the connection on which the answer comes. After an
+// error nothing runs: half a frame is none, and what a runner does not read to its end it does not obey.
+func (d *Dispatch) submit(ctx context.Context, order *run.Order) (*wire.Conn, error) {
+	if conn := d.spare.take(); conn != nil {
+		if conn.Send(run.Request{Run: order}) == nil {
+			return conn, nil
+		}
+		_ = conn.Close() // its runner ended just now; perhaps there is a new one
+	}
+	conn, err := d.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := conn.Send(run.Request{Run: order}); err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("the task did not reach the runner: %w", err)
+	}
+	return conn, nil
 }
