@@ -48,9 +48,9 @@ func TestTelegramFileIn(t *testing.T) {
 	if !strings.Contains(heard(w.model), "a page of somebody's") {
 		t.Errorf("the model heard %.2000q", heard(w.model))
 	}
-	if n := w.entries("result", `"tool":"read_file"`, `"status":"ok"`, `"integrity":"external"`); n != 1 {
-		t.Errorf("no result that is labelled external:\n%s", strings.Join(w.audit(), "\n"))
-	}
+	w.eventually("the log has a result that is labelled external", func() bool {
+		return w.entries("result", `"tool":"read_file"`, `"status":"ok"`, `"integrity":"external"`) == 1
+	})
 	names, err := os.ReadDir(w.path("inbox"))
 	if err != nil || len(names) != 1 {
 		t.Fatalf("inbox: %v, %v", names, err)
