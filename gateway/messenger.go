@@ -2,12 +2,15 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/audit"
 	"github.com/secureclaw/secureclaw/gateway/internal/chat"
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/gateway/internal/gate"
 	"github.com/secureclaw/secureclaw/gateway/internal/outbox"
 	"github.com/secureclaw/secureclaw/gateway/internal/sqlite"
 	"github.com/secureclaw/secureclaw/internal/config"
@@ -41,6 +44,9 @@ func newOutbox(o Options, db *sqlite.DB, log *audit.Log) *outbox.Outbox {
 		Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
 		Card: func(ctx context.Context, id string) (*wire.Card, error) {
 			a, err := approvals.Load(ctx, id)
+			if errors.Is(err, gate.ErrUnknown) {
+				return nil, fmt.Errorf("%w: %w", outbox.ErrNoApproval, err)
+			}
 			if err != nil {
 				return nil, err
 			}

@@ -132,6 +132,16 @@ func (b *bridge) showCard(ctx context.Context, chat int64, in wire.Send) (wire.S
 	}
 	if edit {
 		how.edit = refOf(in.Shown[len(in.Shown)-1])
+		// A card that was shown twice, because nobody knew of the first time, is right in both places.
+		others := in.Shown[:len(in.Shown)-1]
+		if len(others) > 0 && beginsWithFile(*in.Card) {
+			others = others[1:]
+		}
+		for _, other := range others {
+			if err := b.editToo(ctx, chat, refOf(other), c.Message, how.markup); err != nil {
+				return wire.Sent{}, err
+			}
+		}
 	}
 	id, err := b.put(ctx, chat, piece{text: c.Message}, how)
 	if e := asAPI(err); err != nil && e.Code == http.StatusBadRequest && !hopeless(e) {
@@ -144,6 +154,26 @@ func (b *bridge) showCard(ctx context.Context, chat int64, in wire.Send) (wire.S
 		sent.Ref = ref(id)
 	}
 	return sent, err
+}
+
+// beginsWithFile reports whether a card's first message is the file with its arguments, which stays as it is.
+func beginsWithFile(c wire.Card) bool {
+	c.State = "pending" // settled cards have no file any more
+	asked, err := card.Render(c, nil)
+	return err == nil && asked.File != nil
+}
+
+// editToo edits one more message that shows a card. One that is gone stays gone.
+func (b *bridge) editToo(ctx context.Context, chat, id int64, text entity.Message, keys *markup) error {
+	if err := b.ready(ctx, chat); err != nil {
+		return err
+	}
+	params := textParams{ChatID: chat, MessageID: id, Text: text.Text, Entities: entities(text), Preview: linkPreview{true}, Markup: keys}
+	err := b.api.call(ctx, b.t.call, "editMessageText", params, &message{})
+	if e := asAPI(err); err != nil && e.Code == http.StatusBadRequest && !hopeless(e) {
+		return nil
+	}
+	return err
 }
 
 func (b *bridge) showFile(ctx context.Context, chat int64, s *session, in wire.Send) (wire.Sent, error) {

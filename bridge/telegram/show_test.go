@@ -278,6 +278,21 @@ func TestCardIsEditedToItsEnd(t *testing.T) {
 	}
 }
 
+// Telegram's answer to the first message was lost, so the card was sent again: both become right.
+func TestEveryMessageOfACardIsEdited(t *testing.T) {
+	w, first := shown(t)
+	second := w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Card: question("pending")})
+	sent := w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Shown: []string{second.Ref, fmt.Sprint(first)}, Card: question("denied")})
+	if sent.State != "denied" {
+		t.Errorf("sent = %+v", sent)
+	}
+	for _, s := range w.tg.Chat(owner) {
+		if len(s.Buttons) != 0 || s.Edited != 1 {
+			t.Errorf("message %d has %d rows of buttons after %d edits, want none after one", s.MessageID, len(s.Buttons), s.Edited)
+		}
+	}
+}
+
 func TestCardWithAFile(t *testing.T) {
 	w := run(t)
 	w.known(owner)

@@ -15,6 +15,9 @@ import (
 // ErrTaken is a second bridge on a channel that is served already.
 var ErrTaken = errors.New("another bridge is served on this channel")
 
+// ErrNoApproval is what [Options.Card] says of an approval that does not exist. Any other error counts as passing.
+var ErrNoApproval = errors.New("there is no such approval")
+
 const (
 	// lostAfter is when a Send that nobody answered counts as lost. A bridge answers within its own
 	// time-outs towards the messenger, which are shorter.
@@ -23,6 +26,8 @@ const (
 	idle = time.Minute
 	// pause is how long a feed waits after its store failed.
 	pause = time.Second
+	// maxUnread is how often a card is tried whose approval cannot be read, before it makes way for what waits behind it.
+	maxUnread = 60
 )
 
 // Feed is one connected bridge that is fed. Its methods take what the bridge says.
@@ -33,6 +38,8 @@ type Feed struct {
 	cancel  context.CancelFunc
 	done    chan struct{}
 	wake    chan struct{}
+
+	unread map[int64]int // how often the approval of an item could not be read; of run alone
 
 	mu      sync.Mutex
 	flights map[string]*flight // what is under way, by user; only run adds any
@@ -61,7 +68,7 @@ func (o *Outbox) Serve(ctx context.Context, channel claw.Channel, send func(wire
 	ctx, cancel := context.WithCancel(ctx)
 	f := &Feed{
 		o: o, channel: channel, send: send, cancel: cancel,
-		done: make(chan struct{}), wake: make(chan struct{}, 1), flights: map[string]*flight{},
+		done: make(chan struct{}), wake: make(chan struct{}, 1), flights: map[string]*flight{}, unread: map[int64]int{},
 	}
 	o.feeds[channel] = f
 	go f.run(ctx)
@@ -189,13 +196,17 @@ func (f *Feed) start(ctx context.Context, item Item) (there bool, err error) {
 	fl := &flight{item: item, left: f.o.o.Now()}
 	if item.Approval != "" {
 		if send.Card, err = f.o.o.Card(ctx, item.Approval); err == nil && send.Card == nil {
-			err = errors.New("there is none")
+			err = ErrNoApproval
 		}
 		if ctx.Err() != nil {
 			return false, nil
 		}
 		if err != nil {
-			return true, f.giveUp(ctx, item, fmt.Sprintf("its approval cannot be read: %v", err))
+			f.unread[item.Seq]++
+			if errors.Is(err, ErrNoApproval) || f.unread[item.Seq] >= maxUnread {
+				return true, f.giveUp(ctx, item, fmt.Sprintf("its approval cannot be read: %v", err))
+			}
+			return true, fmt.Errorf("its approval cannot be read: %w", err)
 		}
 		if fl.state = send.Card.State; item.Kind == wire.SendCard && fl.state == item.State {
 			// It is due because its approval moved on, and approvals do not move back.

@@ -242,6 +242,25 @@ func TestWhatCannotBeShownIsGivenUpAndSaid(t *testing.T) {
 	}
 }
 
+// A disk that cannot be read for a moment loses no question.
+func TestACardThatCannotBeReadForAWhileIsShown(t *testing.T) {
+	w := start(t)
+	w.ask(1)
+	w.blind.Store(true)
+	w.put(about(1, item(wire.SendCard, "7", "card")))
+	select {
+	case d := <-w.downs:
+		t.Fatalf("sent %+v without its approval", d)
+	case <-time.After(50 * time.Millisecond):
+	}
+	w.blind.Store(false)
+	w.out.Wake()
+	w.sent(w.send("card", 0), 1, "m1")
+	if got := w.givenUp(); len(got) != 0 {
+		t.Errorf("given up: %q", got)
+	}
+}
+
 // What a card shows is known from what was sent: a bridge that says otherwise gets no more for it.
 func TestTheStateOfACardIsOurWord(t *testing.T) {
 	w := start(t)

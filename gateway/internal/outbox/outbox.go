@@ -25,7 +25,8 @@ import (
 // Options is what an Outbox is made of; all fields but Step are required.
 type Options struct {
 	Store Store
-	// Card reads an approval as it is shown now. Its State is the approval's, word for word.
+	// Card reads an approval as it is shown now. Its State is the approval's, word for word. It fails with
+	// ErrNoApproval when there is none.
 	Card func(ctx context.Context, approval string) (*wire.Card, error)
 	// Failed is told of an item that was given up, for the audit log.
 	Failed func(item Item, why string)

@@ -3,6 +3,7 @@ package outbox_test
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
@@ -41,6 +42,7 @@ type world struct {
 	wrap  func(outbox.Store) outbox.Store // may be set before open
 	real  bool                            // the clock is time.Now
 	stuck atomic.Bool                     // cards say "pending", whatever is so
+	blind atomic.Bool                     // approvals cannot be read
 	mu    sync.Mutex                      // guards the rest
 	now   time.Time
 	lost  []string // keys of what was given up
@@ -133,7 +135,13 @@ func (w *world) givenUp() []string {
 }
 
 func (w *world) card(ctx context.Context, id string) (*wire.Card, error) {
+	if w.blind.Load() {
+		return nil, errors.New("input/output error")
+	}
 	a, err := w.db.Approvals().Load(ctx, id)
+	if errors.Is(err, gate.ErrUnknown) {
+		return nil, outbox.ErrNoApproval
+	}
 	if err != nil {
 		return nil, err
 	}
