@@ -372,3 +372,21 @@ func TestPromptIsStable(t *testing.T) {
 		t.Errorf("stable blocks differ:\n%s", diff)
 	}
 }
+
+// A test that ends the process at a step must know where that is.
+func TestStepsInTheirOrder(t *testing.T) {
+	var passed []string
+	m := newMemory()
+	a, err := agent.New(agent.Options{
+		Model: &script{replies: []replyFunc{wants(call("t", "{}")), says("done")}}, Hands: &hands{}, History: m, MaxTokens: 10, Rounds: 3, Now: time.Now,
+		Step: func(step string) { passed = append(passed, fmt.Sprint(step, " ", len(m.turns["s"]))) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer(t, a, "x")
+	want := []string{"agent.asking 1", "agent.answered 1", "agent.calls 2", "agent.results 3", "agent.asking 3", "agent.answered 3"}
+	if diff := cmp.Diff(want, passed); diff != "" {
+		t.Errorf("steps with the number of stored turns (-want +got):\n%s", diff)
+	}
+}

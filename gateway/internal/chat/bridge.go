@@ -6,7 +6,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/secureclaw/secureclaw/gateway/internal/agent"
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 	"github.com/secureclaw/secureclaw/gateway/internal/gate"
 	"github.com/secureclaw/secureclaw/gateway/internal/outbox"
@@ -106,7 +105,7 @@ func (b *bridge) message(ctx context.Context, in wire.Message) {
 	}
 	var run claw.RunID
 	if forModel(msg) {
-		run = agent.NewRunID()
+		run = runOf(msg)
 	}
 	b.m.send(wire.Down{Accepted: &wire.Accepted{Message: in.ID, Session: string(msg.Session), Run: string(run), Again: !fresh}})
 	switch {

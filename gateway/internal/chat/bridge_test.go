@@ -156,7 +156,6 @@ func pickFrame[T any](b *bridge, what string, pick func(wire.Down) *T) T {
 }
 
 func (b *bridge) fault() wire.Fault       { b.t.Helper(); return pickFrame(b, "a fault", aFault) }
-func (b *bridge) answered() wire.Answer   { b.t.Helper(); return pickFrame(b, "an answer", anAnswer) }
 func (b *bridge) accepted() wire.Accepted { b.t.Helper(); return pickFrame(b, "accepted", accepted) }
 
 func (b *bridge) send(up wire.Up) {

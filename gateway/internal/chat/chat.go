@@ -146,6 +146,7 @@ func (d *Desk) users() Users { return d.o.Board.o.Users }
 func (d *Desk) Serve(ctx context.Context, ln *wire.Listener) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer ln.Close()
 	// The board outlives the runs: what they say last is stored too.
 	putting, stopPutting := context.WithCancel(context.WithoutCancel(ctx))
 	var board sync.WaitGroup
@@ -158,10 +159,10 @@ func (d *Desk) Serve(ctx context.Context, ln *wire.Listener) error {
 	if err := d.o.Inbox.clean(); err != nil {
 		d.o.Log.Warn("unfinished files of the inbox not removed", "err", err)
 	}
-	if err := d.project(ctx); err != nil {
+	if err := d.project(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("open questions: %w", err)
 	}
-	if err := d.recover(ctx); err != nil {
+	if err := d.recover(ctx); err != nil && ctx.Err() == nil {
 		return fmt.Errorf("unfinished messages: %w", err)
 	}
 	stop := context.AfterFunc(ctx, func() { _ = ln.Close() })

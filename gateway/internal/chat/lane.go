@@ -3,6 +3,8 @@ package chat
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"time"
@@ -105,7 +107,7 @@ func (d *Desk) work(life context.Context, session claw.SessionID, l *lane) {
 // unanswered in the store, and the next start goes on with it.
 func (d *Desk) runJob(ctx, life context.Context, j job) {
 	began := d.o.Now()
-	w := &watcher{run: j.run, begin: func() { d.showRun(j, began) }, to: func() *member { return j.asker }}
+	w := &watcher{run: j.run, begin: func() { d.showRun(ctx, j, began) }, to: func() *member { return j.asker }}
 	if isMessenger(j.msg.Origin.Channel) {
 		w.to = func() *member { return d.o.Board.bridge(j.msg.Origin.Channel) }
 	}
@@ -166,17 +168,34 @@ func (d *Desk) answer(life context.Context, msg claw.Message, run claw.RunID, te
 	d.o.Board.o.Outbox.Wake()
 }
 
+// runOf names the run of a message. That of a messenger's follows from the message, so that after a
+// restart the run still has the message that shows it, and the reply takes its place.
+func runOf(msg claw.Message) claw.RunID {
+	if !isMessenger(msg.Origin.Channel) {
+		return agent.NewRunID()
+	}
+	sum := sha256.Sum256([]byte(messageKey(msg)))
+	return claw.RunID("run_" + hex.EncodeToString(sum[:10]))
+}
+
 // showRun says to a messenger that a run goes on.
-func (d *Desk) showRun(j job, since time.Time) {
+func (d *Desk) showRun(ctx context.Context, j job, since time.Time) {
 	if !isMessenger(j.msg.Origin.Channel) {
 		return
+	}
+	bubble := ""
+	if j.revived {
+		var err error
+		if bubble, err = d.o.Store.Bubble(ctx, j.run); err != nil {
+			d.o.Log.Warn("message of a run not known", "run", j.run, "err", err)
+		}
 	}
 	r := shownRun{run: j.run, to: addressee{j.msg.Origin.Channel, j.msg.Origin.User}, since: since}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.runs[j.run] = r
 	if m := d.o.Board.bridge(r.to.channel); m != nil {
-		m.send(wire.Down{Working: r.frame("")})
+		m.send(wire.Down{Working: r.frame(bubble)})
 	}
 }
 

@@ -180,6 +180,29 @@ func TestBridgeThatComesBack(t *testing.T) {
 	}
 }
 
+// A message that shows a run is still its message after a restart: the reply takes its place, and
+// nothing half said stays behind.
+func TestRunKeepsItsMessageOverARestart(t *testing.T) {
+	h := newHouse(t)
+	b := h.bridge()
+	b.say("m1", anna, "send ada")
+	run := pickFrame(b, "working", working).Run
+	b.send(wire.Up{Bubble: &wire.Bubble{Run: run, Ref: "77"}})
+	card := b.card(anna, "pending")
+	h.stop()
+	h.start()
+	b = h.bridge()
+	if f := b.press(anna, card, true); f != nil {
+		t.Fatalf("%+v", f)
+	}
+	if w := pickFrame(b, "working", working); w.Run != run || w.Bubble != "77" {
+		t.Errorf("working = %+v, want run %s with its message", w, run)
+	}
+	if m := b.shows("ok: sent"); m.run != run || m.ref != "77" {
+		t.Errorf("reply = %+v, want it in the place of the message that showed the run", m)
+	}
+}
+
 func TestReplyWaitsForTheBridge(t *testing.T) {
 	h := newHouse(t)
 	b := h.bridge()

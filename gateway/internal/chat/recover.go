@@ -121,7 +121,7 @@ func (d *Desk) reviveJob(msg claw.Message) job {
 	if d.isStopped(msg) {
 		return d.abandonJob(msg)
 	}
-	run := agent.NewRunID()
+	run := runOf(msg)
 	fresh := d.answerJob(msg, run, nil)
 	return job{run: run, msg: msg, revived: true, work: func(ctx context.Context, w *watcher) (agent.Answer, error) {
 		if open, err := d.isOpen(ctx, msg); err != nil || !open {

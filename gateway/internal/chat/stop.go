@@ -103,7 +103,7 @@ func (d *Desk) dropJob(ctx context.Context, j job) <-chan struct{} {
 	d.wg.Go(func() {
 		defer close(over)
 		if isMessenger(j.msg.Origin.Channel) {
-			d.answer(ctx, j.msg, "", text)
+			d.answer(ctx, j.msg, j.run, text)
 			return
 		}
 		if err := d.o.Store.Answered(context.WithoutCancel(ctx), j.msg.Origin.Channel, j.msg.ID, text); err != nil {
@@ -134,7 +134,7 @@ func (d *Desk) abandonJob(msg claw.Message) job {
 	d.mu.Lock()
 	d.stopped[messageKey(msg)] = true // whatever revives it later abandons it again
 	d.mu.Unlock()
-	return job{run: agent.NewRunID(), msg: msg, revived: true, work: func(ctx context.Context, _ *watcher) (agent.Answer, error) {
+	return job{run: runOf(msg), msg: msg, revived: true, work: func(ctx context.Context, _ *watcher) (agent.Answer, error) {
 		open, err := d.isOpen(ctx, msg)
 		if err != nil {
 			return agent.Answer{}, err
