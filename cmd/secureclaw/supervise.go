@@ -55,10 +55,13 @@ func plan(self, home, boot string, secrets config.Secrets, publicKey string, env
 		{name: "gateway", argv: args("gateway"), env: gateway},
 	}
 	if secrets.TelegramBotToken != "" {
-		roles = append(roles, role{name: "bridge", argv: args("bridge", "telegram"), env: slices.Concat(base, secret.Bridge), spare: true})
+		roles = append(roles, role{name: "bridge", argv: args("bridge", "telegram"), env: slices.Concat(base, bridgeMemory(), secret.Bridge), spare: true})
 	}
 	return roles
 }
+
+// bridgeMemory keeps the bridge small: it holds nothing for long, so collecting often costs it little.
+func bridgeMemory() []string { return []string{"GOMEMLIMIT=16MiB", "GOGC=50"} }
 
 // pick returns the named variables of an environment.
 func pick(environ []string, names ...string) []string {

@@ -28,7 +28,7 @@ func TestPlanDealsSecretsOut(t *testing.T) {
 	want := map[string][]string{
 		"runner":  {"PATH", "HOME", "SECURECLAW_BOOT", "DOCKER_HOST", "CAPABILITY_PUBLIC_KEY"},
 		"gateway": {"PATH", "HOME", "SECURECLAW_BOOT", "ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "CAPABILITY_SECRET", "OAUTH_KEY", "TELEGRAM_ALLOWED_USERS"},
-		"bridge":  {"PATH", "HOME", "SECURECLAW_BOOT", "TELEGRAM_BOT_TOKEN", "TELEGRAM_ALLOWED_USERS", "TELEGRAM_API_URL"},
+		"bridge":  {"PATH", "HOME", "GOMEMLIMIT", "GOGC", "SECURECLAW_BOOT", "TELEGRAM_BOT_TOKEN", "TELEGRAM_ALLOWED_USERS", "TELEGRAM_API_URL"},
 	}
 	words := map[string]string{"runner": "runner", "gateway": "gateway", "bridge": "bridge telegram"}
 	roles := plan("/self", "/home/x", "boot", secrets, "the-public-key", environ)

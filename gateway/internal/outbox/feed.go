@@ -26,6 +26,9 @@ const (
 	idle = time.Minute
 	// pause is how long a feed waits after its store failed.
 	pause = time.Second
+	// fetchSize is how much of a file goes to the bridge at once: less than [wire.MaxChunk], for each piece is several
+	// times in the bridge's memory for a moment (frame, text, bytes).
+	fetchSize = 128 << 10
 	// maxUnread is how often a card is tried whose approval cannot be read, before it makes way for what waits behind it.
 	maxUnread = 60
 )

@@ -107,7 +107,7 @@ func (f *Feed) Fetch(ctx context.Context, in wire.Fetch) {
 	chunk := wire.Chunk{Item: in.Item, Offset: in.Offset}
 	if f.flies(in.Item) {
 		var err error
-		if chunk.Data, err = f.o.o.Store.ItemFile(ctx, in.Item, in.Offset, wire.MaxChunk); err != nil {
+		if chunk.Data, err = f.o.o.Store.ItemFile(ctx, in.Item, in.Offset, fetchSize); err != nil {
 			// The bridge sees a file that ends too early, and says unsent.
 			f.trouble(ctx, "cannot read a file", err, "item", in.Item)
 		}
