@@ -112,7 +112,7 @@ func TestInitConversation(t *testing.T) {
 	d.sees("one token … ok")
 
 	d.answers("Token of the bot, not shown while you type [skip]", badToken)
-	d.sees("does not know this bot token")
+	d.sees("token (401)")
 	d.answers("[s]kip Telegram [a]", "a")
 	d.answers("[skip]", initToken)
 	d.sees("this is @secureclaw_test_bot (SecureClaw)")
@@ -466,7 +466,7 @@ func TestInitTokenExpires(t *testing.T) {
 	tg.Fault("getUpdates", fake.TelegramFault{Status: 401, Description: "Unauthorized", Repeat: -1})
 	d := sit(t, t.TempDir(), []string{"TELEGRAM_API_URL=" + tg.URL()})
 	toPairing(d)
-	d.sees("does not know this bot token")
+	d.sees("token (401)")
 	rest(d)
 	d.never(initToken)
 }

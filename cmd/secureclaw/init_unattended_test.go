@@ -99,7 +99,7 @@ func TestInitUnattendedRefuses(t *testing.T) {
 		"no key":                  {nil, "--non-interactive --provider anthropic", exitLogin, []string{"ANTHROPIC_API_KEY", "fix"}},
 		"a wrong key":             {[]string{"ANTHROPIC_API_KEY=" + wrongKey}, "--non-interactive", exitFailed, []string{"does not accept the key", "fix", "nothing was written"}},
 		"a key with a space":      {[]string{"ANTHROPIC_API_KEY=a b"}, "--non-interactive", exitConfig, []string{"ANTHROPIC_API_KEY", "no space"}},
-		"a wrong token":           {[]string{"TELEGRAM_BOT_TOKEN=" + badToken}, "--non-interactive", exitFailed, []string{"does not know this bot token"}},
+		"a wrong token":           {[]string{"TELEGRAM_BOT_TOKEN=" + badToken}, "--non-interactive", exitFailed, []string{"token (401)"}},
 		"no model":                {nil, "--non-interactive --no-check --provider openai --base-url http://localhost:1/v1", exitUsage, []string{"no default model", "--model"}},
 		"no server":               {nil, "--non-interactive --provider openai --base-url http://127.0.0.1:1/v1 --model x", exitFailed, []string{"cannot be reached"}},
 		"an address with a key":   {nil, "--non-interactive --no-check --provider openai --model x --base-url https://u:p@h/v1", exitConfig, []string{"password"}},
