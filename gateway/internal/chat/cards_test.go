@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secureclaw/secureclaw/gateway/internal/chat"
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 	"github.com/secureclaw/secureclaw/gateway/internal/gate"
 	"github.com/secureclaw/secureclaw/gateway/internal/outbox"
@@ -294,3 +295,23 @@ func TestDeliver(t *testing.T) {
 }
 
 var _ outbox.Store = (*flakyStore)(nil)
+
+// A question "why not?" that is answered by somebody who is not asked any more denies nothing.
+func TestWhyOfAFormerOwner(t *testing.T) {
+	h := newHouse(t)
+	b := h.bridge()
+	h.connect().say("t1", "s", "send ada")
+	card := b.card(anna, "pending")
+	b.send(wire.Up{Ask: &wire.AskWhy{Ref: "1", Approval: card.card.ID, User: anna, Digest: card.card.Digest[:16]}})
+	why := b.find("why not?", anna, func(m *onShow) bool { return m.kind == wire.SendWhy })
+	b.say("m1", anna, "/help") // by now it is stored that the question is shown
+	b.shows("in your own words")
+	h.stop()
+	h.users = chat.Users{"telegram": {ben, anna}}
+	h.start()
+	b = h.bridge()
+	b.send(wire.Up{Message: &wire.Message{ID: "m2", User: anna, Text: "no", ReplyTo: why.ref}})
+	b.shows("This approval is not yours to answer.")
+	b.tap(ben, b.card(ben, "pending"), true) // the new owner has the card
+	b.card(ben, "done")
+}
