@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/audit"
@@ -25,7 +26,11 @@ type doubt struct {
 // recoverCalls settles what an earlier gateway left open, before anything new can start. Whoever
 // caused a call whose end is unknown is told, in the sentences that it returns.
 func recoverCalls(ctx context.Context, o Options, db *sqlite.DB, door *gate.Gate, log *audit.Log, board *chat.Board) (said []string, err error) {
-	found, err := doubts(ctx, o, db, log)
+	open, err := openIntents(ctx, db, door, log)
+	if err != nil {
+		return nil, fmt.Errorf("calls of the last run: %w", err)
+	}
+	found, err := doubts(ctx, o, db, open)
 	if err != nil {
 		return nil, fmt.Errorf("calls of the last run: %w", err)
 	}
@@ -41,7 +46,7 @@ func recoverCalls(ctx context.Context, o Options, db *sqlite.DB, door *gate.Gate
 		told[d.call] = true
 	}
 	var inDoubt []string
-	for _, r := range log.InDoubt() {
+	for _, r := range open {
 		inDoubt = append(inDoubt, r.Call)
 	}
 	recovered, err := door.Recover(ctx, inDoubt)
@@ -62,9 +67,48 @@ func recoverCalls(ctx context.Context, o Options, db *sqlite.DB, door *gate.Gate
 	return said, nil
 }
 
+// openIntents are the intents without a result, but for those whose result the conversation has: the log's last
+// lines are written a moment after the call, and only they are missing. Such a call's end is recorded now.
+func openIntents(ctx context.Context, db *sqlite.DB, door *gate.Gate, log *audit.Log) ([]audit.Record, error) {
+	var out []audit.Record
+	for _, r := range log.InDoubt() {
+		result, found, err := storedResult(ctx, db, r)
+		if err != nil {
+			return nil, err
+		}
+		if !found {
+			out = append(out, r)
+			continue
+		}
+		call := gate.Call{ID: claw.CallID(r.Call), Session: claw.SessionID(r.Session), Run: claw.RunID(r.Run)}
+		if err := door.Ended(ctx, call, result); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// recentTurns is how far back a result is looked for: a call in doubt belongs to a run that was under way.
+const recentTurns = 100
+
+func storedResult(ctx context.Context, db *sqlite.DB, r audit.Record) (claw.ToolResult, bool, error) {
+	turns, err := db.Turns(ctx, claw.SessionID(r.Session), recentTurns)
+	if err != nil {
+		return claw.ToolResult{}, false, err
+	}
+	for _, t := range slices.Backward(turns) {
+		for _, result := range t.Results {
+			if string(result.Call) == r.Call && result.Status != claw.Unknown {
+				return result, true, nil
+			}
+		}
+	}
+	return claw.ToolResult{}, false, nil
+}
+
 // doubts are the calls that [gate.Gate.Recover] will settle as unknown: those that were started and,
 // as far as the log goes, not ended, unless the store has their result.
-func doubts(ctx context.Context, o Options, db *sqlite.DB, log *audit.Log) ([]doubt, error) {
+func doubts(ctx context.Context, o Options, db *sqlite.DB, records []audit.Record) ([]doubt, error) {
 	started, err := db.Approvals().List(ctx, gate.Query{States: []gate.State{gate.Started}})
 	if err != nil {
 		return nil, err
@@ -73,7 +117,6 @@ func doubts(ctx context.Context, o Options, db *sqlite.DB, log *audit.Log) ([]do
 	for _, a := range started {
 		out = append(out, doubtOf(a))
 	}
-	records := log.InDoubt()
 	if len(records) == 0 {
 		return out, nil
 	}

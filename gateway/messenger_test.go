@@ -146,6 +146,9 @@ func TestUnknownEndsAreTold(t *testing.T) {
 	bridge := h.dial("telegram")
 	seen := map[string]bool{}
 	h.await(bridge, "three sentences", func(d wire.Down) bool {
+		if text(guest, "call\\_known")(d) {
+			t.Errorf("a call whose result the conversation has is told as unknown: %q", d.Send.Text)
+		}
 		for name, is := range map[string]func(wire.Down) bool{
 			"auto":     text(guest, "write\\_file", time.Now().Format("2006-01-02"), "may have had effects", "not repeated", "audit query --call call\\_auto"),
 			"approved": text(guest, "run\\_shell\\_command", "call\\_asked"),
@@ -195,8 +198,9 @@ func (h *home) leaveBehind() {
 	for call, origin := range map[string]claw.Origin{
 		"call_auto":     {Channel: "telegram", User: fmt.Sprint(guest)},
 		"call_terminal": {Channel: "terminal", User: "1000"},
+		"call_known":    {Channel: "telegram", User: fmt.Sprint(guest)}, // its result is in the conversation
 	} {
-		tool := map[string]string{"call_auto": "write_file", "call_terminal": "read_file"}[call]
+		tool := map[string]string{"call_auto": "write_file", "call_terminal": "read_file", "call_known": "stat"}[call]
 		_, err := log.Append(t.Context(), audit.Record{Kind: audit.KindIntent, Session: "s", Run: "r", Call: call, Fields: map[string]any{
 			"tool": tool, "input": map[string]any{"path": "/x"}, "origin": origin, "step": 1,
 		}})
@@ -206,6 +210,9 @@ func (h *home) leaveBehind() {
 	db, err := sqlite.Open(t.Context(), filepath.Join(h.dir, "state", "gateway"))
 	must(err)
 	now := time.Now()
+	_, err = db.CreateSession(t.Context(), claw.Session{ID: "s", Channel: "telegram", User: fmt.Sprint(guest), Created: now})
+	must(err)
+	must(db.AppendTurn(t.Context(), "s", claw.Turn{Role: claw.User, Results: []claw.ToolResult{{Call: "call_known", Tool: "stat", Status: claw.OK}}}))
 	a := gate.Approval{
 		ID: strings.Repeat("a", 32), Code: "ABCD", State: gate.Pending, Asked: now, Deadline: now.Add(time.Hour),
 		Call:   gate.Call{ID: "call_asked", Session: "s", Run: "r", Origin: claw.Origin{Channel: "telegram", User: fmt.Sprint(guest)}},

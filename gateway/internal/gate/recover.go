@@ -128,6 +128,13 @@ func (g *Gate) recoverDoubt(ctx context.Context, id claw.CallID) (Recovered, err
 	return Recovered{Call: id, Outcome: LeftUnknown}, err
 }
 
+// Ended records the result of a call that an earlier life ran: the conversation has it, and only the
+// log does not, because we died before its last lines were on disk. Such a call is not in doubt.
+func (g *Gate) Ended(ctx context.Context, call Call, r claw.ToolResult) error {
+	_, err := g.audit.Append(ctx, record(audit.KindResult, call, fieldsOf(r, "", "recorded after a restart")))
+	return err
+}
+
 // RunExpiry owns what no caller waits for, until ctx ends: it expires questions at their deadlines and runs
 // calls that were allowed after a restart. It waits for those it runs, and returns nil. While no
 // question is open it does not wake up.
