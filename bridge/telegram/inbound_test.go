@@ -163,6 +163,20 @@ func TestStrangersHearOneSentence(t *testing.T) {
 	}
 }
 
+// A stranger who comes while the gateway is away is in the audit log all the same.
+func TestStrangerIsReportedWhenTheGatewayComesBack(t *testing.T) {
+	w := newWorld(t)
+	w.d.close()
+	w.start(w.options())
+	w.tg.SayAs(fake.UserMessage{From: stranger, Text: "/start"})
+	w.until("the sentence", func(tg *fake.Telegram) bool { return len(tg.Chat(stranger)) > 0 })
+	w.d.open()
+	nth(w.d, 1, "stranger", aStranger)
+	if got, want := said(w.d, aStranger), []wire.Stranger{{User: "666", What: "message", Told: true}}; !cmp.Equal(got, want) {
+		t.Errorf("the gateway heard %+v, want %+v", got, want)
+	}
+}
+
 func TestNobodyOnTheListIsNobody(t *testing.T) {
 	w := newWorld(t)
 	o := w.options()

@@ -231,6 +231,7 @@ func (b *bridge) session(ctx context.Context) (welcomed bool, err error) {
 			b.link.set(s, here)
 			ours.Go(func() {
 				b.health.repeat()
+				b.accuseAll()
 				b.menu(sctx, w.Commands)
 			})
 			continue

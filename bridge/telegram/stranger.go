@@ -27,6 +27,8 @@ type guard struct {
 	answers int
 	reports int
 	unheard int // left out since the last report
+	// waiting are reports that found no gateway. The limits above bound them too.
+	waiting []wire.Stranger
 }
 
 const (
@@ -84,11 +86,24 @@ func (g *guard) report(id int64) (before int, ok bool) {
 	return before, true
 }
 
-// missed gives back a report that did not reach the gateway.
-func (g *guard) missed(before int) {
+// keep holds a report until the gateway is there.
+func (g *guard) keep(report wire.Stranger) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.unheard += before + 1
+	g.waiting = append(g.waiting, report)
+	// More than an hour without a gateway: what is dropped is counted.
+	for len(g.waiting) > strangersAnHour {
+		g.unheard += g.waiting[0].Before + 1
+		g.waiting = g.waiting[1:]
+	}
+}
+
+func (g *guard) takeWaiting() []wire.Stranger {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	waiting := g.waiting
+	g.waiting = nil
+	return waiting
 }
 
 // stranger deals with a private message of somebody who is not on the list.
@@ -112,8 +127,20 @@ func (b *bridge) group(m *message) {
 
 // accuse tells the gateway of a stranger, for its audit log.
 func (b *bridge) accuse(id int64, what string, told bool) {
-	before, ok := b.guard.report(id)
-	if ok && !b.tell(wire.Up{Stranger: &wire.Stranger{User: strconv.FormatInt(id, 10), What: what, Told: told, Before: before}}) {
-		b.guard.missed(before)
+	if before, ok := b.guard.report(id); ok {
+		b.accused(wire.Stranger{User: strconv.FormatInt(id, 10), What: what, Told: told, Before: before})
+	}
+}
+
+func (b *bridge) accused(report wire.Stranger) {
+	if !b.tell(wire.Up{Stranger: &report}) {
+		b.guard.keep(report)
+	}
+}
+
+// accuseAll tells a gateway that came back what it missed.
+func (b *bridge) accuseAll() {
+	for _, report := range b.guard.takeWaiting() {
+		b.accused(report)
 	}
 }
