@@ -2,6 +2,7 @@ package chat_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -42,6 +43,9 @@ func (h *house) bridge() *bridge {
 		b.read()
 	}()
 	h.t.Cleanup(func() { _ = b.conn.Close(); <-done })
+	b.await("the welcome", func() bool {
+		return slices.ContainsFunc(b.frames, func(d wire.Down) bool { return d.Welcome != nil })
+	})
 	return b
 }
 

@@ -92,6 +92,7 @@ func TestTapsThatComeTooLate(t *testing.T) {
 	if f := until(c, aFault); f.Code != "decided" || !strings.Contains(f.What, "was already decided: denied by Anna") {
 		t.Errorf("the terminal's answer: %+v", f)
 	}
+	b.card(anna, "denied") // the only one is settled
 	h.ahead.Store(int64(time.Hour))
 	b.say("m2", anna, "send bob")
 	card = b.card(anna, "pending")
@@ -220,6 +221,8 @@ func TestDenyAndSayWhy(t *testing.T) {
 func TestNotifyTellsTheOneWhoCausedIt(t *testing.T) {
 	h := newHouse(t)
 	b, c := h.bridge(), h.connect()
+	c.send(wire.Up{Query: &wire.Query{Ref: "here", What: wire.QueryApprovals}})
+	until(c, anAnswer) // it sees what happens from now on
 	action := claw.Action{Tool: "write_file", Input: strict.Value(`{"path":"/notes/*a*_b_"}`)}
 	result := claw.ToolResult{Status: claw.OK}
 	h.board.Notify(gate.Call{ID: "c1", Session: "s", Origin: claw.Origin{Channel: "telegram", User: ben}}, action, result, "notify[0]")
