@@ -89,6 +89,7 @@ var bans = []ban{
 	{"executors reach no network", "a container has none; its program must not know how, even through somebody else's package", executorNet},
 	{"executors reach neither gateway nor runner", "what runs beside hostile code carries no code of the brain", executorWalls},
 	{"runner reaches no gateway", "the hands judge what the brain sends by their own reading", runnerWalls},
+	{"the bridge reaches a messenger and a socket", "whoever takes over what strangers write to finds no key, no engine, no database and no way to start a program", bridgeWalls},
 	{"no package without a noun", "code that fits no noun has no owner", shapeless},
 	{"no test code in programs", "a fake that ships is a way around the real thing", testCode},
 }
@@ -220,6 +221,13 @@ func executorWalls(g graph) []string {
 
 func runnerWalls(g graph) []string {
 	return reachers(g, g.ours("runner"), func(dep string) bool { return under(dep, ours+"gateway") })
+}
+
+func bridgeWalls(g graph) []string {
+	return reachers(g, g.ours("bridge"), func(dep string) bool {
+		return under(dep, ours+"gateway") || under(dep, ours+"runner") || dep == ours+"internal/capability" || dep == ours+"internal/config" ||
+			dep == "os/exec" || dep == "database/sql" || isDocker(dep)
+	})
 }
 
 func shapeless(g graph) []string {
