@@ -177,7 +177,7 @@ func (d *Desk) forgetStopped(msg claw.Message) {
 }
 
 // patience is how long an answer to a stop waits for the runs to end.
-const patience = 800 * time.Millisecond
+const patience = 600 * time.Millisecond
 
 // wait returns when the runs have given their replies, or after a while. Once a stop is answered, a
 // restart does not go on with what it stopped.
