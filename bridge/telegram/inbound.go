@@ -66,6 +66,11 @@ func (b *bridge) deliver(ctx context.Context, update int64, m *message, finish f
 			b.say(ctx, m.From.ID, "I could not take this message: "+cut(d.Fault.What, 300)+".")
 			finish()
 			return
+		case d.Fault != nil && d.Fault.Code == "user":
+			// The gateway's list is the one that counts. Asking again would hold up everybody.
+			b.o.Log.Error("the gateway does not know this user", "user", m.From.ID, "what", d.Fault.What)
+			finish()
+			return
 		case d.Fault != nil && d.Fault.Code == "file" && lost < 3:
 			with = nil // the gateway does not have the file any more: once more, from its start
 			lost++

@@ -261,6 +261,22 @@ func TestInvalidMessageIsToldToTheUser(t *testing.T) {
 	}
 }
 
+// Somebody whom the gateway does not know holds up nobody, and is told nothing.
+func TestUserThatTheGatewayDoesNotKnow(t *testing.T) {
+	w := run(t)
+	w.d.answers(func(up wire.Up) []wire.Down {
+		if up.Message != nil {
+			return []wire.Down{{Fault: &wire.Fault{Ref: up.Message.ID, Code: "user", What: "not on the list"}}}
+		}
+		return yes(up)
+	})
+	update, _ := w.tg.Say(owner, "x")
+	w.confirmed(update)
+	if got := w.texts(owner); len(got) != 0 {
+		t.Errorf("the user read %q, want nothing", got)
+	}
+}
+
 // A bridge that dies between the update and the gateway's word, or right after it, loses nothing.
 func TestRedelivery(t *testing.T) {
 	w := newWorld(t)
