@@ -94,6 +94,32 @@ func TestACardIsReadWhenItLeaves(t *testing.T) {
 	w.send("later", 0)
 }
 
+// A tap on a copy that nobody knew of can come while the card is on its way, with all that was known then.
+func TestACopyThatTurnsUpMeanwhileIsEdited(t *testing.T) {
+	w := start(t)
+	w.ask(1)
+	w.put(about(1, item(wire.SendCard, "7", "card")))
+	s := w.send("card", 0) // Telegram's answer to its first message was lost: m0
+	w.move(1, gate.Pending, gate.Denied)
+	if err := w.db.AddShown(t.Context(), telegram, "7", "card", "m0"); err != nil {
+		t.Fatal(err)
+	}
+	w.sent(s, 1, "m1")
+	if s = w.send("card", 0); s.Card.State != "denied" || !cmp.Equal(s.Shown, []string{"m0", "m1"}) {
+		t.Errorf("then comes %+v, want an edit of both messages", s)
+	}
+	if err := w.db.AddShown(t.Context(), telegram, "7", "card", "m2"); err != nil {
+		t.Fatal(err)
+	}
+	w.sent(s, 1, "")
+	if s = w.send("card", 0); !cmp.Equal(s.Shown, []string{"m0", "m1", "m2"}) {
+		t.Errorf("then comes %+v, want an edit of all three", s)
+	}
+	w.sent(s, 1, "")
+	w.put(item(wire.SendText, "7", "after"))
+	w.send("after", 0)
+}
+
 func TestOneBridgeIsServedAtATime(t *testing.T) {
 	w := start(t)
 	w.put(item(wire.SendText, "7", "a"))
@@ -382,11 +408,11 @@ type broken struct {
 	full atomic.Bool
 }
 
-func (b *broken) ItemSent(ctx context.Context, seq int64, part, parts int, ref, state string) error {
+func (b *broken) ItemSent(ctx context.Context, seq int64, part, parts int, ref, state string, shown int) error {
 	if b.full.Load() {
 		return errors.New("the disk is full")
 	}
-	return b.Store.ItemSent(ctx, seq, part, parts, ref, state)
+	return b.Store.ItemSent(ctx, seq, part, parts, ref, state, shown)
 }
 
 // While what was shown cannot be stored, nothing is shown again: the user would get it at each try.

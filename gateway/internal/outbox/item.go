@@ -70,8 +70,9 @@ type Store interface {
 	DueItems(ctx context.Context, channel claw.Channel, now time.Time) (items []Item, next time.Time, err error)
 	// ItemSent records that a part is shown. ref may be empty. The item is done when parts are shown; a
 	// card is done when state is its approval's, and its parts count from 0 again: an edit is one part.
-	// A part that is not the next one changes nothing.
-	ItemSent(ctx context.Context, seq int64, part, parts int, ref, state string) error
+	// A part that is not the next one changes nothing. shown is how many messages of the item the bridge
+	// was told of: a card of which more are known by now is not done, for those were not edited.
+	ItemSent(ctx context.Context, seq int64, part, parts int, ref, state string, shown int) error
 	// ItemUnsent records a failed try and until when its user must wait; never gives the item up.
 	ItemUnsent(ctx context.Context, seq int64, until time.Time, never bool, why string) error
 	// AddShown records one more message that shows an item: a duplicate whose id was lost and that a tap revealed.

@@ -66,7 +66,7 @@ func (f *Feed) Sent(ctx context.Context, in wire.Sent) {
 	}
 	// A connection that breaks just now does not unmake what the user sees.
 	_ = f.settle(context.WithoutCancel(ctx), fl, func(ctx context.Context) error { // settle logs it, run tries again
-		if err := f.o.o.Store.ItemSent(ctx, in.Item, in.Part, max(in.Parts, in.Part+1), ref, fl.state); err != nil {
+		if err := f.o.o.Store.ItemSent(ctx, in.Item, in.Part, max(in.Parts, in.Part+1), ref, fl.state, len(fl.item.Shown)); err != nil {
 			return err
 		}
 		f.o.o.Step("outbox.sent")

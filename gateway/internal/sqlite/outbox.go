@@ -58,7 +58,7 @@ func putItem(ctx context.Context, tx *sql.Tx, item outbox.Item, file []byte) (bo
 
 // ItemSent records that a part is shown. A part that is not the next one changes nothing but what
 // is known of the messages: it was repeated, and stored when it came first.
-func (db *DB) ItemSent(ctx context.Context, seq int64, part, parts int, ref, state string) error {
+func (db *DB) ItemSent(ctx context.Context, seq int64, part, parts int, ref, state string, shown int) error {
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		// The edit of a card is one part, whatever its first showing took. Whether it is over is asked
 		// after the change: a card is when its approval stands where it is shown to stand, and can go
@@ -67,6 +67,11 @@ func (db *DB) ItemSent(ctx context.Context, seq int64, part, parts int, ref, sta
 				part = iif(kind = 'card' AND (?2 + 1 >= ?3 OR shown_state <> ''), 0, ?2 + 1),
 				shown_state = iif(kind = 'card' AND (?2 + 1 >= ?3 OR shown_state <> ''), ?4, shown_state)
 			WHERE seq = ?1 AND part = ?2 AND state = 'due'`, seq, part, parts, state)
+		if err == nil {
+			// A message of the card turned up while this was under way: it still shows the question.
+			_, err = tx.ExecContext(ctx, `UPDATE outbox SET shown_state = 'pending'
+				WHERE seq = ?1 AND kind = 'card' AND state = 'due' AND shown_state <> '' AND (SELECT count(*) FROM outbox_refs WHERE seq = ?1) > ?2`, seq, shown)
+		}
 		if err == nil {
 			_, err = tx.ExecContext(ctx, `UPDATE outbox SET state = 'sent', ended = `+nowMillis+`
 				WHERE seq = ?1 AND state = 'due' AND CASE WHEN kind <> 'card' THEN parts > 0 AND part >= parts ELSE shown_state IN `+finalStates+`

@@ -96,7 +96,8 @@ func next(t testing.TB, db *sqlite.DB, user string) outbox.Item {
 
 func sent(t testing.TB, db *sqlite.DB, user string, part, parts int, ref, state string) {
 	t.Helper()
-	if err := db.ItemSent(t.Context(), next(t, db, user).Seq, part, parts, ref, state); err != nil {
+	item := next(t, db, user)
+	if err := db.ItemSent(t.Context(), item.Seq, part, parts, ref, state, len(item.Shown)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -163,7 +164,7 @@ func TestTextKeepsItsOrderAndItsParts(t *testing.T) {
 	// What was stored already, and what is not next, change nothing.
 	seq := next(t, db, "7").Seq
 	for _, part := range []int{0, 2} {
-		if err := db.ItemSent(t.Context(), seq, part, 3, "", ""); err != nil {
+		if err := db.ItemSent(t.Context(), seq, part, 3, "", "", 0); err != nil {
 			t.Fatal(err)
 		}
 	}
