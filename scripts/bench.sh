@@ -32,6 +32,8 @@ run internal/capability 'Benchmark(Mint|Verify)$' 1s
 run runner 'BenchmarkVerifyClip$' 1s
 run runner/internal/sandbox 'BenchmarkRun$' "${count}x"
 
+run e2e 'BenchmarkTelegram' "${count}x"
+
 cpu=$(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)
 memory=$(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
 {
@@ -62,6 +64,18 @@ Of what is neither engine nor tool, about half is the fsync of the intent; the r
 | audit append, 1 writer, fsync, entries/s | $(metric BenchmarkAppend1 entries/s) | raw: $(metric BenchmarkRaw1 entries/s) | |
 | audit verify, entries/s | $(metric BenchmarkVerify entries/s) | | ≥ 500,000 |
 | sandbox alone: result in hand ÷ the same sealed container by plain calls | $(metric BenchmarkRun result/plain) | 1 | ≤ 1.15 |
+
+## Telegram
+
+From outside: a Bot API server and a model server on this machine, real processes, real containers. The baseline, in turn with it, is a bot of a few lines
+that polls and asks the model at once.
+
+| | figure | baseline in the same run | goal |
+|---|---|---|---|
+| message in → model asked, ms | $(metric BenchmarkTelegramMessage asked-ms) | $(metric BenchmarkTelegramMessage plain-ms) | overhead ≤ 5: $(metric BenchmarkTelegramMessage added-ms) |
+| tap → container made, the engine's own work included, ms | $(metric BenchmarkTelegramTap tap-to-created-ms) | | ≤ 50 without the engine's |
+| tap → container started, the engine's own work included, ms | $(metric BenchmarkTelegramTap tap-to-started-ms) | | |
+| bridge resident after the messages, MB | $(metric BenchmarkTelegramMessage bridge-MB) | | ≤ 20 |
 
 ## As printed
 

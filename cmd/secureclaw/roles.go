@@ -120,6 +120,7 @@ func runTelegram(ctx context.Context, g *globals) error {
 	if secrets.TelegramBotToken == "" {
 		return &failure{exitConfig, "the bridge has no TELEGRAM_BOT_TOKEN", "it is in .env, which only `secureclaw up` reads", "secureclaw init sets it; for a service, put it into its environment"}
 	}
+	lean()
 	return telegram.Run(ctx, telegram.Options{
 		Token: secrets.TelegramBotToken.Reveal(), Allowed: secrets.AllowedUserIDs, APIURL: secrets.TelegramAPIURL,
 		Socket: filepath.Join(dirs.Runtime, gatewaySocket), Program: "secureclaw " + buildVersion(),
