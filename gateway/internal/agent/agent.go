@@ -176,10 +176,11 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 		if reply.Model != "" {
 			answer.Model = reply.Model
 		}
-		switch {
-		case shutdown(ctx):
+		// Looked at once: between two looks the reason can appear, and a shutdown would pass for the user's stop.
+		switch cause := context.Cause(ctx); {
+		case errors.Is(cause, gate.ErrShutdown):
 			return answer, gate.ErrShutdown
-		case ctx.Err() != nil:
+		case cause != nil:
 			return finish(Stopped, "Stopped.")
 		case err != nil:
 			if e, ok := errors.AsType[*llm.Error](err); ok {
@@ -200,7 +201,10 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 			return answer, err
 		}
 		answer.Results = append(answer.Results, results...)
-		if ctx.Err() != nil {
+		switch cause := context.Cause(ctx); {
+		case errors.Is(cause, gate.ErrShutdown):
+			return answer, gate.ErrShutdown // the results are stored: the next gateway goes on from them
+		case cause != nil:
 			return finish(Stopped, "Stopped.")
 		}
 	}

@@ -280,6 +280,32 @@ func TestShutdownStoresNoResult(t *testing.T) {
 	}
 }
 
+// One that stops right after the results were stored leaves the answer to the next one too.
+func TestShutdownAfterResultsIsNoStop(t *testing.T) {
+	ctx, stop := context.WithCancelCause(t.Context())
+	h := &hands{run: func(_ context.Context, _ gate.Call, tool string, _ []byte) claw.ToolResult {
+		return claw.ToolResult{Tool: tool, Status: claw.OK}
+	}}
+	m := &stopping{memory: newMemory(), stop: func() { stop(gate.ErrShutdown) }}
+	_, err := newAgent(t, &script{replies: []replyFunc{wants(call("t", "{}"))}}, h, m, 10).Answer(ctx, message("x"), "run_1", &watcher{})
+	if turns := m.turns["s"]; !errors.Is(err, gate.ErrShutdown) || len(turns) != 3 || len(turns[2].Results) != 1 {
+		t.Errorf("Answer = %v, history %+v, want gate.ErrShutdown and the results as the last turn", err, turns)
+	}
+}
+
+// stopping ends the gateway when results are stored.
+type stopping struct {
+	*memory
+	stop func()
+}
+
+func (s *stopping) AppendTurn(ctx context.Context, id claw.SessionID, t claw.Turn) error {
+	if len(t.Results) > 0 {
+		defer s.stop()
+	}
+	return s.memory.AppendTurn(ctx, id, t)
+}
+
 // A conversation that was cut between a call and its result is still one that a model accepts.
 func TestOpenCallsAreToldAsUnknown(t *testing.T) {
 	m := newMemory()

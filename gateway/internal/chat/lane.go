@@ -116,7 +116,11 @@ func (d *Desk) runJob(ctx, life context.Context, j job) {
 	if errors.Is(err, gate.ErrShutdown) || errors.Is(err, errWaiting) {
 		return
 	}
-	if err != nil && ctx.Err() != nil {
+	cause := context.Cause(ctx)
+	if err != nil && errors.Is(cause, gate.ErrShutdown) {
+		return // whatever failed, failed because we stop: a reading of the store, say
+	}
+	if err != nil && cause != nil {
 		answer.Outcome, answer.Text, err = agent.Stopped, "Stopped.", nil
 	}
 	if err != nil {

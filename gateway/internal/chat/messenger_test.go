@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -317,6 +318,42 @@ func TestStoredAnswerIsNotAskedForAgain(t *testing.T) {
 	if n := len(h.model.asked); n != 1 {
 		t.Errorf("the model was asked %d times, want once", n)
 	}
+}
+
+// A gateway that is told to end while it looks where a message stands leaves the message to the next one: "Stopped."
+// is what the user's own stop comes to.
+func TestEndIsNoStop(t *testing.T) {
+	flaky := &flakyStore{fail: 1 << 30}
+	h := furnish(t, func(h *house) { h.wrap = func(db *sqlite.DB) store { flaky.DB = db; return flaky } })
+	h.bridge().say("m1", anna, "hello")
+	for flaky.left() == 1<<30 {
+		time.Sleep(time.Millisecond)
+	}
+	h.stop()
+	slow := &slowStore{looking: make(chan struct{}, 100)}
+	h.wrap = func(db *sqlite.DB) store { slow.DB = db; return slow }
+	h.start()
+	<-slow.looking
+	h.stop()
+	h.wrap = func(db *sqlite.DB) store { return db }
+	h.start()
+	h.bridge().shows("you said hello")
+}
+
+// slowStore answers the first question about what is unanswered, and none after it.
+type slowStore struct {
+	*sqlite.DB
+	asked   atomic.Int64
+	looking chan struct{}
+}
+
+func (s *slowStore) Unanswered(ctx context.Context) ([]claw.Message, error) {
+	if s.asked.Add(1) == 1 {
+		return s.DB.Unanswered(ctx)
+	}
+	s.looking <- struct{}{}
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 // flakyStore fails to answer and to put, a few times.

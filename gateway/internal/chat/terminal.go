@@ -84,7 +84,9 @@ func (d *Desk) accept(ctx context.Context, msg claw.Message) (fresh bool, err er
 func (d *Desk) answerJob(msg claw.Message, run claw.RunID, m *member) job {
 	return job{run: run, msg: msg, asker: m, work: func(ctx context.Context, w *watcher) (agent.Answer, error) {
 		w.working()
-		if err := d.o.Record(ctx, msg, run); err != nil {
+		if err := d.o.Record(ctx, msg, run); err != nil && ctx.Err() != nil {
+			return agent.Answer{}, err // stopped, not broken
+		} else if err != nil {
 			return agent.Answer{Outcome: agent.Failed, Text: "Nothing was done: the audit log cannot be written (" + err.Error() + "). To fix it: free disk space or repair the state folder, then restart SecureClaw."}, nil
 		}
 		return d.o.Agent.Answer(ctx, msg, run, w)
