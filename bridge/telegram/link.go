@@ -163,6 +163,12 @@ type refusal struct{ what string }
 
 func (r *refusal) Error() string { return "this bridge is not wanted: " + r.what }
 
+// unwelcome reports whether an error is the gateway's refusal.
+func unwelcome(err error) bool {
+	_, ok := errors.AsType[*refusal](err)
+	return ok
+}
+
 // connect holds a connection to the gateway, again and again, until ctx ends.
 func (b *bridge) connect(ctx context.Context) {
 	const first, longest = 50 * time.Millisecond, 2 * time.Second
@@ -175,12 +181,12 @@ func (b *bridge) connect(ctx context.Context) {
 		if welcomed {
 			wait, said = first, ""
 			b.o.Log.Info("the gateway hung up", "err", err)
-		} else if text := err.Error(); text != said { // one line for each new reason, not one for each try
+		} else if text := err.Error(); text != said && (wait > 4*first || unwelcome(err)) { // not while both start; one line for each new reason, not one for each try
 			said = text
 			b.o.Log.Warn("no connection to the gateway", "err", err)
 		}
 		pause, state := wait, away
-		if _, ok := errors.AsType[*refusal](err); ok {
+		if unwelcome(err) {
 			pause, state = b.t.slow, unwanted
 		}
 		b.link.set(nil, state)

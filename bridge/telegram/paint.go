@@ -45,10 +45,10 @@ func (b *bridge) paint(r *stream) {
 			return
 		case <-tick.C:
 		}
-		now := time.Now()
+		now, code := time.Now(), b.streams.waitsFor(r.user)
 		r.mu.Lock()
 		paused, dead := r.paused, r.dead
-		text, status := r.picture(now, b.t)
+		text, status := r.picture(now, b.t, code)
 		first := r.ref == ""
 		ready := text != "" && (status || now.Sub(r.began) >= b.t.bubble)
 		r.mu.Unlock()
@@ -58,7 +58,7 @@ func (b *bridge) paint(r *stream) {
 			}
 			continue
 		}
-		if now.Sub(typed) >= b.t.typing {
+		if code == "" && now.Sub(typed) >= b.t.typing {
 			typed = now
 			b.typing(r.user)
 		}
@@ -76,8 +76,9 @@ func (b *bridge) paint(r *stream) {
 	}
 }
 
-// picture is what the bubble shows now, and whether its status line is a part of it. The caller holds mu.
-func (r *stream) picture(now time.Time, t timing) (text string, status bool) {
+// picture is what the bubble shows now, and whether its status line is a part of it. code is that of a question
+// that waits for the user. The caller holds mu.
+func (r *stream) picture(now time.Time, t timing, code string) (text string, status bool) {
 	if r.text != "" {
 		text = tail(entity.Plain(r.text).Text, bubbleUnits)
 	}
@@ -92,6 +93,9 @@ func (r *stream) picture(now time.Time, t timing) (text string, status bool) {
 		what = "thinking"
 	}
 	line := fmt.Sprintf("⏳ %s · %d s", what, int(now.Sub(r.since).Seconds()))
+	if code != "" {
+		line = "🔐 waiting for your answer to " + code
+	}
 	if text != "" {
 		line = text + "\n\n" + line
 	}

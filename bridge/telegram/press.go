@@ -101,7 +101,7 @@ func (b *bridge) decide(ctx context.Context, key string, up wire.Up, verb byte) 
 		case d.Fault != nil:
 			return sentence(d.Fault.What), true
 		case verb == card.DenyWhy:
-			return "Say why in the next message.", true
+			return "Reply to the next message with your reason.", true
 		case verb == card.Approve:
 			return "✅ Approved once", true
 		default:

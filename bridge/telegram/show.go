@@ -150,6 +150,9 @@ func (b *bridge) showCard(ctx context.Context, chat int64, in wire.Send) (wire.S
 		text := fmt.Sprintf("🔐 Question %s (%s) cannot be shown here. The terminal shows it.", in.Card.Code, cut(in.Card.Tool, 40))
 		id, err = b.put(ctx, chat, piece{text: entity.Plain(text)}, manner{})
 	}
+	if err == nil {
+		b.streams.asks(chat, in.Card)
+	}
 	if id != how.edit {
 		sent.Ref = ref(id)
 	}

@@ -2,6 +2,8 @@ package telegram
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -23,8 +25,9 @@ const (
 type streams struct {
 	mu     sync.Mutex
 	runs   map[string]*stream
-	traces map[string]trace // by run, beyond its end
-	order  []string         // of traces, oldest first
+	traces map[string]trace            // by run, beyond its end
+	order  []string                    // of traces, oldest first
+	asked  map[int64]map[string]string // the questions that wait for a user: code by approval
 }
 
 // trace is what is kept of a run: its bubble, and whether it is over. A run that is over gets no new picture,
@@ -35,7 +38,7 @@ type trace struct {
 }
 
 func newStreams() *streams {
-	return &streams{runs: make(map[string]*stream), traces: make(map[string]trace)}
+	return &streams{runs: make(map[string]*stream), traces: make(map[string]trace), asked: make(map[int64]map[string]string)}
 }
 
 // stream is one run.
@@ -55,6 +58,30 @@ type stream struct {
 	news   time.Time // last text
 	tool   string    // that runs
 	since  time.Time // the tool, or the thought before it
+}
+
+// asks notes that a user is asked something, or is not any more: while he is, it is not we who are at work.
+func (s *streams) asks(user int64, c *wire.Card) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c.State != "pending" {
+		delete(s.asked[user], c.ID)
+		return
+	}
+	if s.asked[user] == nil {
+		s.asked[user] = make(map[string]string)
+	}
+	s.asked[user][c.ID] = c.Code
+}
+
+// waitsFor is the code of a question that waits for a user, empty when there is none.
+func (s *streams) waitsFor(user int64) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.asked[user]) == 0 {
+		return ""
+	}
+	return slices.Min(slices.Collect(maps.Values(s.asked[user])))
 }
 
 func (s *streams) find(run string) *stream {

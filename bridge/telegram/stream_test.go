@@ -43,6 +43,11 @@ func TestRunIsShownInOneMessage(t *testing.T) {
 	w.bubbleText("Let me look. ▌")
 	w.d.send(wire.Down{Step: &wire.Step{Run: "r1", Call: "c", Tool: "run_shell_command"}})
 	w.bubbleText("Let me look.\n\n⏳ run_shell_command · ")
+	// While the user is asked, it is not we who are at work.
+	w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Card: question("pending")})
+	w.bubbleText("Let me look.\n\n🔐 waiting for your answer to " + question("pending").Code)
+	w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Shown: []string{fmt.Sprint(w.tg.Chat(owner)[1].MessageID)}, Card: question("allowed")})
+	w.bubbleText("Let me look.\n\n⏳ run_shell_command · ")
 	w.d.send(wire.Down{Step: &wire.Step{Run: "r1", Call: "c", Tool: "run_shell_command", Status: "ok"}})
 	w.bubbleText("⏳ thinking · ")
 	w.d.send(delta("r1", "All is well."))
@@ -60,8 +65,8 @@ func TestRunIsShownInOneMessage(t *testing.T) {
 	if n := len(w.tg.Calls("editMessageText")); n != edits {
 		t.Errorf("%d edits after the reply", n-edits)
 	}
-	if got := w.texts(owner); len(got) != 1 || got[0] != "All is well." {
-		t.Errorf("chat = %q, want the reply alone", got)
+	if got := w.texts(owner); len(got) != 2 || got[0] != "All is well." { // and the card
+		t.Errorf("chat = %q, want the reply and the card", got)
 	}
 }
 

@@ -72,7 +72,7 @@ func checkConfig(g *globals, stdout, stderr io.Writer) error {
 	if err1 == nil {
 		err1 = checkRules(dirs.Config, cfg)
 	}
-	_, err2 := config.LoadSecrets(dirs.Env, os.Environ(), config.SecretOptions{})
+	secrets, err2 := config.LoadSecrets(dirs.Env, os.Environ(), config.SecretOptions{})
 	for _, err := range []error{err1, err2} {
 		problems, ok := errors.AsType[config.Errors](err)
 		if err != nil && !ok {
@@ -81,6 +81,7 @@ func checkConfig(g *globals, stdout, stderr io.Writer) error {
 		report.Errors = append(report.Errors, problems...)
 	}
 	report.Warnings = append(report.Warnings, warnings...)
+	report.Warnings = append(report.Warnings, secrets.Warnings(dirs.Env)...)
 	report.Valid = len(report.Errors) == 0
 	if g.JSON {
 		if err := printJSON(stdout, report); err != nil {

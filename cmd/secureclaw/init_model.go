@@ -130,7 +130,7 @@ func (s *setup) askModelDetails(ctx context.Context) error {
 			return context.Cause(ctx)
 		}
 		s.complain(failed)
-		answer, err := s.term.choose(ctx, "Enter it [a]gain, [c]ontinue without the check, or [s]kip the model", "a", "c", "s")
+		answer, err := s.term.chooseUnseen(ctx, "Enter it [a]gain, [c]ontinue without the check, or [s]kip the model", "a", "c", "s")
 		if err != nil {
 			return err
 		}

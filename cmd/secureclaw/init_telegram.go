@@ -65,7 +65,7 @@ func (s *setup) askTelegram(ctx context.Context) error {
 			return s.pairAll(ctx)
 		}
 		s.complain(failed)
-		answer, err := s.term.choose(ctx, "Enter it [a]gain, [c]ontinue without the check, or [s]kip Telegram", "a", "c", "s")
+		answer, err := s.term.chooseUnseen(ctx, "Enter it [a]gain, [c]ontinue without the check, or [s]kip Telegram", "a", "c", "s")
 		switch {
 		case err != nil:
 			return err

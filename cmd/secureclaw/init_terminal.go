@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -71,6 +72,25 @@ func (t *terminal) yes(ctx context.Context, question string, byDefault bool) (bo
 		case "n", "no":
 			return false, nil
 		}
+		fmt.Fprintln(t.out, "  please answer y or n")
+	}
+}
+
+// chooseUnseen is choose for a question that follows a key: whoever pastes a key here does not show it.
+func (t *terminal) chooseUnseen(ctx context.Context, question string, letters ...string) (string, error) {
+	for {
+		answer, err := t.hidden(ctx, fmt.Sprintf("%s [%s]", question, letters[0]))
+		if err != nil {
+			return "", err
+		}
+		answer = strings.ToLower(strings.TrimSpace(answer))
+		if answer == "" {
+			return letters[0], nil
+		}
+		if slices.Contains(letters, answer) {
+			return answer, nil
+		}
+		fmt.Fprintf(t.out, "  please answer %s; a key comes after that\n", strings.Join(letters, ", "))
 	}
 }
 

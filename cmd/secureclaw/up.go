@@ -59,12 +59,12 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 	for _, w := range warnings {
 		fmt.Fprintf(stderr, "warning: %s\n", w)
 	}
-	messenger, warning, err := messengerPlan(dirs, os.Environ())
+	messenger, more, err := messengerPlan(dirs, os.Environ())
 	if err != nil {
 		return err
 	}
-	if warning != "" {
-		fmt.Fprintf(stderr, "warning: %s\n", warning)
+	for _, w := range more {
+		fmt.Fprintf(stderr, "warning: %s\n", visible(w.String()))
 	}
 	log, closeLog, err := openLog(dirs, chat, stderr)
 	if err != nil {
@@ -98,15 +98,12 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 
 // messengerPlan says for the line of readiness which messenger is started, and what is wrong with it.
 // Nothing waits for a messenger: the network may be away, and everything else works.
-func messengerPlan(dirs config.Dirs, environ []string) (words, warning string, err error) {
+func messengerPlan(dirs config.Dirs, environ []string) (words string, warnings []config.Warning, err error) {
 	secrets, err := config.LoadSecrets(dirs.Env, environ, config.SecretOptions{})
 	if err != nil || secrets.TelegramBotToken == "" {
-		return "", "", err
+		return "", nil, err
 	}
-	if len(secrets.AllowedUserIDs) == 0 {
-		warning = "a Telegram bot is set up and nobody is paired with it, so it answers nobody. fix: secureclaw init"
-	}
-	return " · telegram connecting", warning, nil
+	return " · telegram connecting", secrets.Warnings(dirs.Env), nil
 }
 
 // launch starts the roles and returns when they are ready. Its channel gets one value when all of them are gone.

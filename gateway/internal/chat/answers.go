@@ -101,7 +101,11 @@ func (d *Desk) approvals(ctx context.Context, msg claw.Message) (string, error) 
 	return list(title, lines), nil
 }
 
-func (d *Desk) journal(ctx context.Context, _ claw.Message) (string, error) {
+// journal is the owner's: the log holds what everybody did.
+func (d *Desk) journal(ctx context.Context, msg claw.Message) (string, error) {
+	if who := (addressee{msg.Origin.Channel, msg.Origin.User}); !slices.Contains(d.users().owners(), who) {
+		return "The audit log holds what everybody did, so only its owner can read it here.", nil
+	}
 	if d.o.Journal == nil {
 		return "The audit log cannot be read from here.", nil
 	}

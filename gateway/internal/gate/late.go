@@ -21,7 +21,7 @@ func forLate(origin claw.Origin, tool Tool, action claw.Action, v policy.Verdict
 		return v
 	}
 	why := fmt.Sprintf("asked because the message was %s old when it arrived", age(origin.Late))
-	return policy.Verdict{Tier: claw.Ask, Rule: v.Rule + "; " + why, Reason: v.Reason + "; " + why}
+	return policy.Verdict{Tier: claw.Ask, Rule: v.Rule + "; " + why, Reason: v.Reason}
 }
 
 // acts says whether a call may change something.
