@@ -44,7 +44,7 @@ func (b *Board) Notify(call gate.Call, action claw.Action, result claw.ToolResul
 	b.all(wire.Down{Notice: &wire.Notice{Session: string(call.Session), Text: text}})
 	if isMessenger(call.Origin.Channel) {
 		for _, to := range b.o.Users.addressees(call.Origin) {
-			b.put(to.text("notice:"+string(call.ID), escape(text), b.o.Now()))
+			b.putNow(to.text("notice:"+string(call.ID), escape(text), b.o.Now()))
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -237,6 +238,19 @@ func TestNotifyTellsTheOneWhoCausedIt(t *testing.T) {
 	b.showsTo(ben, "you said hello")
 	if n := b.count(anna, wire.SendText); n != 0 {
 		t.Errorf("the owner was told %d times of what a terminal and a guest did", n)
+	}
+}
+
+// A notice is on disk before the conversation goes on: a death right after it does not lose it.
+func TestNoticeIsStoredAtOnce(t *testing.T) {
+	h := newHouse(t)
+	for i := range 20 {
+		h.board.Notify(gate.Call{ID: claw.CallID(fmt.Sprint("c", i)), Session: "s", Origin: claw.Origin{Channel: "telegram", User: ben}},
+			claw.Action{Tool: "write_file", Input: strict.Value(`{}`)}, claw.ToolResult{Status: claw.OK}, "notify[0]")
+		fresh, err := h.db.PutItem(t.Context(), outbox.Item{Channel: "telegram", User: ben, Key: fmt.Sprint("notice:c", i), Kind: wire.SendText, Text: "x"}, nil)
+		if err != nil || fresh {
+			t.Fatalf("notice %d is not stored when Notify returns (%v)", i, err)
+		}
 	}
 }
 

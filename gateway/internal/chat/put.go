@@ -7,9 +7,10 @@ import (
 	"github.com/secureclaw/secureclaw/gateway/internal/outbox"
 )
 
-// This file sees to it that what the gate tells the board comes into the outbox. The gate must not
-// wait for a disk, and a disk can fail for a while; so items wait in memory until they are stored. If
-// we die before that, the next start finds the open questions in the gate's store ([Desk.project]).
+// This file sees to it that what the gate tells the board comes into the outbox. A disk can fail for a
+// while; so items wait in memory until they are stored. If we die before that, the next start finds the
+// open questions in the gate's store ([Desk.project]). A notice is found nowhere: it is stored at once,
+// before the conversation has the result. Dying before that leaves the call without a result, and that is told.
 
 // The pause after a store failed, from the first to the longest.
 const (
@@ -29,6 +30,19 @@ func (b *Board) put(items ...outbox.Item) {
 	b.upset = append(b.upset, items...)
 	b.mu.Unlock()
 	signal(b.poke)
+}
+
+// noticeTime is the most that a call waits for its notice to be stored.
+const noticeTime = 2 * time.Second
+
+// putNow stores an item before it returns; if that fails, the item waits like the others.
+func (b *Board) putNow(item outbox.Item) {
+	ctx, cancel := context.WithTimeout(context.Background(), noticeTime)
+	defer cancel()
+	if err := b.o.Outbox.Put(ctx, item, nil); err != nil {
+		b.o.Log.Error("not in the outbox yet, trying again", "item", item.Key, "err", err)
+		b.put(item)
+	}
 }
 
 // run stores what was put until ctx ends, and then once more what is left.

@@ -65,7 +65,7 @@ type Call struct {
 	Step  int        `json:"step,omitzero"` // round of the model loop, from 1
 }
 
-// Asker is the gate's way up to the user. Its methods must not block.
+// Asker is the gate's way up to the user. Its methods wait for no user and no network, and for a disk not long.
 type Asker interface {
 	// Asked shows a card for a new question.
 	Asked(Approval)
@@ -74,7 +74,8 @@ type Asker interface {
 	// Resumed hands over the result of a call that nobody waits for any more, because we were
 	// restarted since it was asked: the conversation can go on.
 	Resumed(Approval, claw.ToolResult)
-	// Notify tells the user of a call that ran without being asked about, and by which rule.
+	// Notify tells the user of a call that ran without being asked about, and by which rule. When it
+	// returns, the user will hear of it: the conversation goes on with the result after that.
 	Notify(call Call, action claw.Action, result claw.ToolResult, rule string)
 }
 
