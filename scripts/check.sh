@@ -100,6 +100,8 @@ mapfile -t alone <"$work/engine"
 if [[ ${#others[@]} -gt 0 ]]; then
 	step 'go test -race' tests 2 "${others[@]}"
 fi
+# Deaths that do not happen would prove nothing.
+step 'go test -tags failpoint' go test -tags failpoint -count=1 -run '^TestFailpoint' ./cmd/secureclaw/
 if [[ ${#alone[@]} -gt 0 ]]; then
 	step 'go test -race, against the Docker engine' tests 1 "${alone[@]}"
 fi

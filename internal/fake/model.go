@@ -1,9 +1,9 @@
-// Package fake is the outside world on real sockets, for tests only: the model APIs, as their vendors document
-// them, with every fault they can show.
+// Package fake is the outside world on real sockets, for tests only: the model APIs and Telegram's Bot API, as
+// their vendors document them, with every fault they can show.
 //
 // It imports none of our clients and no vendor's SDK, so a client's misreading of a protocol cannot hide in
 // its own fake. It promises to be as strict as the real thing: a request that the vendor would refuse
-// is answered as the vendor answers it, and fails the test. See [NewAnthropic] and [NewOpenAI].
+// is answered as the vendor answers it, and fails the test. See [NewAnthropic], [NewOpenAI] and [NewTelegram].
 package fake
 
 import (
