@@ -73,6 +73,10 @@ func (b *bridge) files(ctx context.Context, s *session, m *message, out *wire.Me
 	}
 	out.Files = nil
 	var err error
+	// Behind an update that is in hand Telegram shows no more than a hundred others: a file must come to an end.
+	all := ctx
+	ctx, cancel := context.WithTimeout(ctx, b.t.download)
+	defer cancel()
 	for try, wait := 0, time.Duration(0); try < 3; try++ {
 		if err = b.file(ctx, s, a, out.ID); err == nil {
 			out.Files = []string{a.Name}
@@ -81,6 +85,9 @@ func (b *bridge) files(ctx context.Context, s *session, m *message, out *wire.Me
 		if r, ok := errors.AsType[*refused](err); ok {
 			out.Refused = append(out.Refused, r.why)
 			return nil
+		}
+		if ctx.Err() != nil && all.Err() == nil {
+			break // too slow
 		}
 		e, ok := errors.AsType[*apiError](err)
 		if !ok {
@@ -92,8 +99,8 @@ func (b *bridge) files(ctx context.Context, s *session, m *message, out *wire.Me
 		b.o.Log.Warn("a file is not loaded yet", "message", out.ID, "err", e)
 		wait = grow(wait, b.t.backoff, 10*b.t.backoff)
 		sleep(ctx, max(jitter(wait), min(e.RetryAfter, 30*time.Second)))
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if all.Err() != nil {
+			return all.Err()
 		}
 	}
 	b.o.Log.Warn("a file could not be loaded", "message", out.ID, "err", err)

@@ -9,7 +9,7 @@ import (
 func RunFast(ctx context.Context, o Options, change ...func(*Timing)) error {
 	t := timing{
 		poll: 2 * time.Second, again: 550 * time.Millisecond, call: 2 * time.Second, picture: time.Second,
-		idle: 500 * time.Millisecond, upload: 5 * time.Second, ask: 5 * time.Second, press: 300 * time.Millisecond,
+		idle: 500 * time.Millisecond, download: 10 * time.Second, upload: 5 * time.Second, ask: 5 * time.Second, press: 300 * time.Millisecond,
 		slow: 100 * time.Millisecond, backoff: 10 * time.Millisecond, grace: time.Second,
 		bubble: 30 * time.Millisecond, edit: 50 * time.Millisecond, quiet: 300 * time.Millisecond, status: 100 * time.Millisecond,
 		typing: 200 * time.Millisecond, tick: 5 * time.Millisecond,
@@ -48,7 +48,8 @@ var Pieces = func(markdown string) (texts []string, files int) {
 // Ledger is the bridge's ledger of updates.
 type Ledger struct{ l *ledger }
 
-func NewLedger() Ledger               { return Ledger{newLedger()} }
-func (l Ledger) See(id int64) bool    { return l.l.see(id) }
-func (l Ledger) Finish(id int64)      { l.l.finish(id) }
-func (l Ledger) State() (int64, bool) { o, busy, _ := l.l.state(); return o, busy }
+func NewLedger() Ledger                    { return Ledger{newLedger()} }
+func (l Ledger) See(id int64) bool         { return l.l.see(id) }
+func (l Ledger) Finish(id int64)           { l.l.finish(id) }
+func (l Ledger) State() (int64, bool)      { o, busy, _ := l.l.state(); return o, busy }
+func (t *Timing) Download(d time.Duration) { t.download = d }

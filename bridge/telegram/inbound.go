@@ -66,6 +66,13 @@ func (b *bridge) deliver(ctx context.Context, update int64, m *message, finish f
 			b.say(ctx, m.From.ID, "I could not take this message: "+cut(d.Fault.What, 300)+".")
 			finish()
 			return
+		case d.Fault != nil && d.Fault.Code == "busy":
+			// Not kept for later: Telegram shows the hundred oldest updates, and behind as many messages that wait
+			// nobody's taps, stops and questions would be seen any more.
+			b.o.Log.Warn("a message is not taken", "message", out.ID, "what", d.Fault.What)
+			b.say(ctx, m.From.ID, "Too many of your messages wait, so I did not take this one. Send it again later, or /stop.")
+			finish()
+			return
 		case d.Fault != nil && d.Fault.Code == "user":
 			// The gateway's list is the one that counts. Asking again would hold up everybody.
 			b.o.Log.Error("the gateway does not know this user", "user", m.From.ID, "what", d.Fault.What)
@@ -84,11 +91,16 @@ func (b *bridge) deliver(ctx context.Context, update int64, m *message, finish f
 	}
 }
 
+// lastSecond is the end of the year 9999: a later time has no form in JSON (RFC 3339).
+const lastSecond = 253402300799
+
 // translate says in the gateway's words what came, but for its files.
 func (b *bridge) translate(update int64, m *message) wire.Message {
 	out := wire.Message{
-		ID: messageID(update, m.Chat.ID, m.ID), User: fmt.Sprint(m.From.ID), Name: m.From.name(),
-		Sent: time.Unix(m.Date, 0).UTC(),
+		ID: messageID(update, m.Chat.ID, m.ID), User: fmt.Sprint(m.From.ID), Name: m.From.name(), Seq: m.ID,
+	}
+	if m.Date > 0 && m.Date <= lastSecond {
+		out.Sent = time.Unix(m.Date, 0).UTC() // else its age is not known
 	}
 	foreign := func(how, from, text string) {
 		if text != "" {

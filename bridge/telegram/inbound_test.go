@@ -17,7 +17,7 @@ func TestMessageReachesTheGatewayOnce(t *testing.T) {
 	update, id := w.tg.SayAs(fake.UserMessage{From: owner, FirstName: "Anna", Text: "hello"})
 	w.confirmed(update)
 	got := nth(w.d, 1, "message", aMessage)
-	want := wire.Message{ID: fmt.Sprintf("%d.42.%d", update, id), User: "42", Name: "Anna", Text: "hello"}
+	want := wire.Message{ID: fmt.Sprintf("%d.42.%d", update, id), User: "42", Name: "Anna", Text: "hello", Seq: id}
 	if got.Sent.IsZero() || time.Since(got.Sent) > time.Minute {
 		t.Errorf("message.Sent = %v, want now", got.Sent)
 	}
@@ -89,7 +89,7 @@ func TestWhatIsWritten(t *testing.T) {
 			before := len(said(w.d, aMessage))
 			update, id := w.tg.SayAs(tc.in)
 			got := nth(w.d, before+1, "message", aMessage)
-			tc.want.ID, tc.want.User, tc.want.Name, tc.want.Sent = fmt.Sprintf("%d.42.%d", update, id), "42", "Ada", got.Sent
+			tc.want.ID, tc.want.User, tc.want.Name, tc.want.Sent, tc.want.Seq = fmt.Sprintf("%d.42.%d", update, id), "42", "Ada", got.Sent, id
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("message (-want +got):\n%s", diff)
 			}
@@ -223,9 +223,40 @@ func TestNothingIsConfirmedBeforeTheGatewayHasIt(t *testing.T) {
 	}
 }
 
+// A backlog must not hold Telegram's window of a hundred updates, behind which nobody's taps are seen.
+func TestTooManyMessagesAreRefused(t *testing.T) {
+	w := run(t)
+	w.d.answers(func(up wire.Up) []wire.Down {
+		if up.Message != nil {
+			return []wire.Down{{Fault: &wire.Fault{Ref: up.Message.ID, Code: "busy", What: "64 messages wait"}}}
+		}
+		return yes(up)
+	})
+	update, _ := w.tg.Say(owner, "one more")
+	w.confirmed(update)
+	if got := w.texts(owner); len(got) != 1 || !strings.Contains(got[0], "Send it again later") {
+		t.Errorf("the user read %q, want to be told", got)
+	}
+}
+
+// A date beyond what JSON can say is as good as none; it must not break the connection.
+func TestImpossibleDate(t *testing.T) {
+	w := run(t)
+	for _, date := range []int64{253402300800, -1, 9e18} {
+		before := len(said(w.d, aMessage))
+		w.tg.Raw(map[string]any{"message": map[string]any{
+			"message_id": 900 + before, "date": date, "text": "hello", "chat": map[string]any{"id": owner, "type": "private"},
+			"from": map[string]any{"id": owner, "is_bot": false, "first_name": "Ada"},
+		}})
+		if got := nth(w.d, before+1, "message", aMessage); !got.Sent.IsZero() || got.Text != "hello" {
+			t.Errorf("date %d: message %+v, want it without a time", date, got)
+		}
+	}
+}
+
 func TestBusyGatewayGetsItLater(t *testing.T) {
 	w := run(t)
-	for _, code := range []string{"busy", "store", "a code of tomorrow"} {
+	for _, code := range []string{"store", "a code of tomorrow"} {
 		refusals := 2
 		w.d.answers(func(up wire.Up) []wire.Down {
 			if up.Message != nil && refusals > 0 {

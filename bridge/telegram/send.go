@@ -177,7 +177,10 @@ func hopeless(e *apiError) bool {
 
 func partOf(in wire.Send) part {
 	id := part{item: in.Item, part: in.Part}
-	in.Shown, in.Bubble, in.ReplyTo = nil, "", "" // they say where it goes, not what it is
+	in.Bubble, in.ReplyTo = "", "" // they say where it goes, not what it is
+	if in.Kind != wire.SendCard {
+		in.Shown = nil
+	} // of a card, the same edit in more messages is another one
 	data, err := strict.Encode(in)
 	if err == nil {
 		id.digest = sha256.Sum256(data)

@@ -117,7 +117,11 @@ func (b *bridge) showCard(ctx context.Context, chat int64, in wire.Send) (wire.S
 			return wire.Sent{}, err
 		}
 		id, err := b.upload(ctx, chat, d, entity.Message{}, 0)
-		return wire.Sent{Parts: 2, Ref: ref(id)}, err // no state: the question itself is not shown yet
+		if e := asAPI(err); err == nil || e.Code != http.StatusBadRequest && e.Code != http.StatusRequestEntityTooLarge || hopeless(e) {
+			return wire.Sent{Parts: 2, Ref: ref(id)}, err // no state: the question itself is not shown yet
+		}
+		b.o.Log.Error("Telegram refuses the arguments of a question as a file", "item", in.Item, "err", err)
+		c = c.Undelivered() // not all of it can be seen, so it has no buttons
 	}
 	how := manner{card: true}
 	if len(c.Buttons) > 0 {

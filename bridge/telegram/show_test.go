@@ -293,6 +293,33 @@ func TestEveryMessageOfACardIsEdited(t *testing.T) {
 	}
 }
 
+// The same state in one message more is another edit, not the one that was reported before.
+func TestCopyThatTurnsUpIsEdited(t *testing.T) {
+	w, first := shown(t)
+	second := w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Card: question("pending"), Run: "again"})
+	w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Shown: []string{fmt.Sprint(first)}, Card: question("denied")})
+	w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Shown: []string{fmt.Sprint(first), second.Ref}, Card: question("denied")})
+	for _, s := range w.tg.Chat(owner) {
+		if len(s.Buttons) != 0 {
+			t.Errorf("message %d still has its buttons", s.MessageID)
+		}
+	}
+}
+
+// A question whose arguments Telegram does not take as a file is shown without buttons, and holds up nothing.
+func TestCardWhoseFileIsRefused(t *testing.T) {
+	w := run(t)
+	w.known(owner)
+	c := question("pending")
+	c.Input = strict.Value(`{"command":"` + strings.Repeat("echo long; ", 1500) + `"}`)
+	w.tg.Fault("sendDocument", fake.TelegramFault{Status: 400, Description: "Bad Request: wrong type of the file", Repeat: -1})
+	sent := w.d.show(wire.Send{Item: 1, Kind: wire.SendCard, Card: c})
+	got := w.tg.Chat(owner)
+	if sent.Parts != 1 || sent.State != "pending" || len(got) != 1 || len(got[0].Buttons) != 0 {
+		t.Errorf("sent %+v, chat %+v, want the question alone, without buttons", sent, got)
+	}
+}
+
 func TestCardWithAFile(t *testing.T) {
 	w := run(t)
 	w.known(owner)

@@ -72,6 +72,7 @@ type timing struct {
 	call        time.Duration // any other call
 	picture     time.Duration // a call that only paints: typing, bubbles
 	idle        time.Duration // a download without a byte
+	download    time.Duration // a whole file, all tries together
 	upload      time.Duration // a whole upload; the gateway takes a part for lost after three minutes
 	ask         time.Duration // for the gateway's word
 	press       time.Duration // until a tap is answered, whatever the gateway does
@@ -92,7 +93,7 @@ type timing struct {
 func usual() timing {
 	return timing{
 		poll: 50 * time.Second, again: 600 * time.Millisecond, call: 20 * time.Second, picture: 8 * time.Second,
-		idle: 30 * time.Second, upload: 2 * time.Minute, ask: 30 * time.Second, press: 4 * time.Second,
+		idle: 30 * time.Second, download: 2 * time.Minute, upload: 2 * time.Minute, ask: 30 * time.Second, press: 4 * time.Second,
 		slow: 30 * time.Second, backoff: time.Second, grace: 2 * time.Second,
 		bubble: 700 * time.Millisecond, edit: 1200 * time.Millisecond, quiet: 8 * time.Second, status: 3 * time.Second,
 		typing: 4500 * time.Millisecond, tick: 200 * time.Millisecond,

@@ -58,6 +58,9 @@ type Message struct {
 	Name string `json:"name,omitzero"`
 	// Sent is when it was said, by the messenger's clock.
 	Sent time.Time `json:"sent,omitzero"`
+	// Seq grows with what one user says, in the messenger's order. A "/stop" may overtake what was said
+	// before it, and stops it all the same.
+	Seq int64 `json:"seq,omitzero"`
 	// ReplyTo is the messenger's id of a message of ours that this one answers.
 	ReplyTo string `json:"reply_to,omitzero"`
 	// Foreign is text that somebody else wrote: forwarded or quoted. Nobody's instructions are in it.

@@ -70,7 +70,7 @@ func (c *Conn) Close() error { return c.conn.Close() }
 func (c *Conn) Send(v any) error {
 	data, err := strict.Encode(v)
 	if err != nil {
-		return fmt.Errorf("encode frame: %w", err)
+		return fmt.Errorf("%w: encode: %w", ErrFrame, err)
 	}
 	data = append(data, '\n')
 	if len(data) > MaxFrame {

@@ -151,16 +151,20 @@ func (b *bridge) read(ctx context.Context, who addressee, in wire.Message) (claw
 	if msg.Session, err = d.current(ctx, who); err != nil {
 		return fault(err)
 	}
-	if strings.HasPrefix(in.Text, "/") {
-		msg.Command = true
+	if text := strings.TrimSpace(in.Text); strings.HasPrefix(text, "/") {
+		msg.Text, msg.Command = text, true
+		if commandName(text) == "stop" {
+			d.noteStop(who, in)
+		}
 		return msg, nil
 	}
+	msg.Stopped = d.stoppedBefore(who, in)
 	if in.ReplyTo != "" {
 		item, found, err := d.o.Store.ItemByRef(ctx, who.channel, who.user, in.ReplyTo)
 		if err != nil {
 			return fault(err)
 		}
-		if found && item.Kind == wire.SendWhy {
+		if found && item.Kind == wire.SendWhy && strings.TrimSpace(in.Text) != "" { // what he forwards are not his words
 			msg.Denies = item.Approval
 			return msg, nil
 		}
@@ -170,8 +174,12 @@ func (b *bridge) read(ctx context.Context, who addressee, in wire.Message) (claw
 		return msg, faultOf(in.ID, err)
 	}
 	var late time.Duration
-	if old := msg.At.Sub(in.Sent); d.o.LateAfter > 0 && !in.Sent.IsZero() && old > d.o.LateAfter {
-		late = old.Truncate(time.Second)
+	if old := msg.At.Sub(in.Sent); d.o.LateAfter > 0 && (in.Sent.IsZero() || old.Abs() > d.o.LateAfter) {
+		// Of one whose time is missing or lies ahead the age is not known, and it counts as late.
+		late = d.o.LateAfter + time.Second
+		if !in.Sent.IsZero() {
+			late = max(late, old.Truncate(time.Second))
+		}
 	}
 	msg.Origin.Late = claw.Elapsed(late)
 	msg.Label = foreignLabel(who.channel, in.Foreign)

@@ -120,6 +120,7 @@ type Desk struct {
 	ended   []endedRun              // the last ones that ended: a bubble may come late
 	stopped map[string]bool         // messages that the user stopped and that have no answer yet
 	health  map[claw.Channel]wire.Health
+	stops   map[addressee]lastStop
 	wg      sync.WaitGroup
 	conns   int
 }
@@ -134,7 +135,7 @@ func New(o Options) *Desk {
 	}
 	return &Desk{
 		o: o, began: o.Now(), lanes: map[claw.SessionID]*lane{}, runs: map[claw.RunID]shownRun{},
-		stopped: map[string]bool{}, health: map[claw.Channel]wire.Health{},
+		stopped: map[string]bool{}, health: map[claw.Channel]wire.Health{}, stops: map[addressee]lastStop{},
 	}
 }
 

@@ -78,9 +78,12 @@ func (d *Desk) carryOut(ctx context.Context, msg claw.Message) {
 		return
 	}
 	var text words
-	if msg.Denies != "" {
+	switch {
+	case msg.Stopped:
+		text = func(context.Context) (string, error) { return "Stopped before it began.", nil }
+	case msg.Denies != "":
 		text = d.deny(ctx, msg)
-	} else {
+	default:
 		text = d.unknownCommand(msg)
 		for _, c := range commands() {
 			if c.name == commandName(msg.Text) {

@@ -161,6 +161,28 @@ func TestStopEndsEverythingOfItsUser(t *testing.T) {
 	}
 }
 
+// A "/stop" may overtake what was said before it, a file that is still loading above all. It stops that too, and
+// nothing that was said after it.
+func TestStopReachesWhatComesAfterIt(t *testing.T) {
+	h := newHouse(t)
+	b := h.bridge()
+	at := time.Now().UTC().Truncate(time.Second)
+	say := func(id, text string, seq int64, sent time.Time) {
+		b.send(wire.Up{Message: &wire.Message{ID: id, User: anna, Text: text, Seq: seq, Sent: sent}})
+	}
+	say("m3", "/stop", 3, at)
+	b.shows("Nothing was running")
+	say("m2", "send ada", 2, at)
+	b.shows("Stopped before it began")
+	say("m4", "hello", 4, at)
+	b.shows("you said hello")
+	say("n1", "hello again", 1, at.Add(time.Hour)) // numbers that began anew
+	b.shows("you said hello again")
+	if n := h.tool.count(); n != 0 {
+		t.Errorf("what was stopped ran %d times", n)
+	}
+}
+
 func TestNewConversationKnowsNothing(t *testing.T) {
 	h := newHouse(t)
 	b := h.bridge()

@@ -447,12 +447,16 @@ func TestLateMessagesSaySo(t *testing.T) {
 	}{
 		"m1": {time.Now().Add(-4 * time.Minute), "you said one", false},
 		"m2": {time.Now().Add(-3*time.Hour - 12*time.Minute), "you said (This message was sent 3 h 12 min ago", true},
-		"m3": {time.Now().Add(time.Hour), "you said one", false}, // a clock that is ahead
-		"m4": {time.Time{}, "you said one", false},
+		"m3": {time.Now().Add(time.Minute), "you said one", false},                 // a clock that is a little ahead
+		"m4": {time.Now().Add(time.Hour), "you said (This message was sent", true}, // of these the age is not known
+		"m5": {time.Time{}, "you said (This message was sent", true},
 	} {
 		user := map[bool]string{true: anna, false: ben}[tc.late]
-		b.send(wire.Up{Message: &wire.Message{ID: id, User: user, Text: "one", Sent: tc.sent}})
-		m := b.showsTo(user, tc.want)
+		b.send(wire.Up{Message: &wire.Message{ID: id, User: user, Text: "one " + id, Sent: tc.sent}})
+		m := b.showsTo(user, "one "+id)
+		if !strings.Contains(m.text, tc.want) {
+			t.Errorf("%s: %q, want %q", id, m.text, tc.want)
+		}
 		if want := map[bool]string{true: id}[tc.late]; m.replyTo != want {
 			t.Errorf("%s: reply to %q, want %q", id, m.replyTo, want)
 		}

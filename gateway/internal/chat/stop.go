@@ -67,7 +67,30 @@ func (a addressee) sent(msg claw.Message) bool {
 }
 
 // forModel reports whether a model answers a message.
-func forModel(msg claw.Message) bool { return !msg.Command && msg.Denies == "" }
+func forModel(msg claw.Message) bool { return !msg.Command && msg.Denies == "" && !msg.Stopped }
+
+// lastStop is a user's last "/stop": where it stands in what he said, and when.
+type lastStop struct {
+	seq  int64
+	sent time.Time
+}
+
+// noteStop remembers a "/stop", and stoppedBefore reports whether a message was said before the last one. The
+// messenger's numbers can begin anew, so the time must agree. Both are called in the order of arrival.
+func (d *Desk) noteStop(who addressee, in wire.Message) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if in.Seq > 0 && in.Seq >= d.stops[who].seq || in.Sent.After(d.stops[who].sent) {
+		d.stops[who] = lastStop{in.Seq, in.Sent}
+	}
+}
+
+func (d *Desk) stoppedBefore(who addressee, in wire.Message) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	last := d.stops[who]
+	return in.Seq > 0 && in.Seq < last.seq && !in.Sent.After(last.sent)
+}
 
 // stopSession cancels what runs and what waits in a session, and withdraws its questions.
 func (d *Desk) stopSession(ctx context.Context, session claw.SessionID, h *halt) error {

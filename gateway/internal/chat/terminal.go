@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/agent"
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
@@ -84,6 +85,7 @@ func (d *Desk) accept(ctx context.Context, msg claw.Message) (fresh bool, err er
 func (d *Desk) answerJob(msg claw.Message, run claw.RunID, m *member) job {
 	return job{run: run, msg: msg, asker: m, work: func(ctx context.Context, w *watcher) (agent.Answer, error) {
 		w.working()
+		msg := d.aged(msg)
 		if err := d.o.Record(ctx, msg, run); err != nil && ctx.Err() != nil {
 			return agent.Answer{}, err // stopped, not broken
 		} else if err != nil {
@@ -91,6 +93,16 @@ func (d *Desk) answerJob(msg claw.Message, run claw.RunID, m *member) job {
 		}
 		return d.o.Agent.Answer(ctx, msg, run, w)
 	}}
+}
+
+// aged is a message whose run begins now: one that waited too long, behind a question or while we were not
+// running, counts as late too.
+func (d *Desk) aged(msg claw.Message) claw.Message {
+	waited := d.o.Now().Sub(msg.At)
+	if isMessenger(msg.Origin.Channel) && d.o.LateAfter > 0 && waited > d.o.LateAfter {
+		msg.Origin.Late += claw.Elapsed(waited.Truncate(time.Second))
+	}
+	return msg
 }
 
 func (d *Desk) query(ctx context.Context, m *member, in wire.Query) {

@@ -49,6 +49,8 @@ type Message struct {
 	Command bool `json:"command,omitzero"`
 	// Denies is the approval, by its id, that this message denies; its text is the reason, and no model answers it.
 	Denies string `json:"denies,omitzero"`
+	// Stopped says that the user's "/stop" after it arrived before it: no model answers it.
+	Stopped bool `json:"stopped,omitzero"`
 }
 
 // Role is the author of a turn.

@@ -26,16 +26,16 @@ func forLate(origin claw.Origin, tool Tool, action claw.Action, v policy.Verdict
 
 // acts says whether a call may change something.
 func acts(tool Tool, action claw.Action) bool {
-	if action.Executor == "" {
-		reader, ok := tool.(Reader)
-		return !ok || !reader.ReadsOnly()
-	}
 	for _, m := range action.Mounts {
 		if m.Mode != "ro" {
 			return true
 		}
 	}
-	return false
+	if action.Executor != "" {
+		return false
+	}
+	reader, ok := tool.(Reader)
+	return !ok || !reader.ReadsOnly()
 }
 
 // age writes a duration for people: "12 min", "3 h 12 min". A clock that runs behind can make it negative.

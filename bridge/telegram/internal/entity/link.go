@@ -24,7 +24,7 @@ func (r *renderer) link(address string, text func()) {
 		return
 	}
 	r.styled(span{kind: TextLink, url: address}, text)
-	if seemsElsewhere(string(r.buf[start:]), host) {
+	if shown := string(r.buf[start:]); !names(shown, host) || seemsElsewhere(shown, host) {
 		r.writer.text(" (" + host + ")")
 	}
 }
@@ -34,16 +34,12 @@ const maxURL = 2000
 
 var (
 	hostForm = regexp.MustCompile(`^([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?\.)+[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
-	tgForm   = regexp.MustCompile(`^tg://resolve\?domain=([a-zA-Z0-9_]{3,32})$`)
 )
 
 // linkable returns the host of an address that may be a link. Telegram refuses a whole message for
 // one address without a dot in its host. A user name before the host, as in
 // https://bank.example@evil.example, has no use but to deceive; letters beyond ASCII in the host can.
 func linkable(address string) (host string, ok bool) {
-	if m := tgForm.FindStringSubmatch(address); m != nil {
-		return "@" + m[1], true
-	}
 	if len(address) > maxURL || strings.ContainsFunc(address, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\\\"<>^`{|}", r) }) {
 		return "", false
 	}
@@ -56,6 +52,19 @@ func linkable(address string) (host string, ok bool) {
 		return "", false
 	}
 	return host, true
+}
+
+// names reports whether the text of a link is its own host, or its address. A text that is anything else ("✅ Approve
+// once") says nothing of where it leads.
+func names(text, host string) bool {
+	text = strings.ToLower(strings.TrimSpace(text))
+	if _, rest, ok := strings.Cut(text, "://"); ok {
+		text = rest
+	}
+	if i := strings.IndexAny(text, "/?#:"); i >= 0 {
+		text = text[:i]
+	}
+	return bare(text) == bare(host)
 }
 
 // seemsElsewhere reports whether the text of a link holds what a reader may take for another host:
