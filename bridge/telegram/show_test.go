@@ -297,8 +297,9 @@ func TestEveryMessageOfACardIsEdited(t *testing.T) {
 func TestCopyThatTurnsUpIsEdited(t *testing.T) {
 	w, first := shown(t)
 	second := w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Card: question("pending"), Run: "again"})
-	w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Shown: []string{fmt.Sprint(first)}, Card: question("denied")})
-	w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Shown: []string{fmt.Sprint(first), second.Ref}, Card: question("denied")})
+	denied := question("denied")
+	w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Shown: []string{fmt.Sprint(first)}, Card: denied})
+	w.d.show(wire.Send{Item: 7, Kind: wire.SendCard, Shown: []string{fmt.Sprint(first), second.Ref}, Card: denied})
 	for _, s := range w.tg.Chat(owner) {
 		if len(s.Buttons) != 0 {
 			t.Errorf("message %d still has its buttons", s.MessageID)
