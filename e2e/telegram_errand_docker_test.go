@@ -90,7 +90,7 @@ func plays(req fake.Request) fake.Step {
 	case errandLong:
 		answer := says(long(mark))
 		answer.Chunks = []int{1200}
-		answer.Delay = 80 * time.Millisecond // long enough for a bubble
+		answer.Delay = 300 * time.Millisecond // long enough for a bubble
 		return answer
 	case errandDeny:
 		kind = errandAsk
