@@ -48,7 +48,7 @@ func question(tool string, input any) wire.Card {
 }
 
 func settled(state string, change func(*wire.Card)) wire.Card {
-	c := question("write_file", map[string]any{"path": "/work/a.txt", "mode": "create", "content": "hello\n"})
+	c := question("write_file", map[string]any{"path": "/workspace/a.txt", "mode": "create", "content": "hello\n"})
 	c.State, c.By, c.Via, c.Decided = state, "Anna (1001)", "telegram", asked.Add(3*time.Minute+11*time.Second)
 	if change != nil {
 		change(&c)
@@ -70,11 +70,11 @@ func cards() map[string]wire.Card {
 		"working_directory": "/home/anna/Документы",
 		"note":              "first\nExpires  99:99, then denied\n✅ Approve once\n│ x\n\x1b[2J‹U+0041› ⇥\t.  ",
 	})
-	long := question("write_file", map[string]any{"path": "/work/long.md", "mode": "overwrite", "content": strings.Repeat("All work and no play makes Jack a dull boy.\n", 300)})
+	long := question("write_file", map[string]any{"path": "/workspace/long.md", "mode": "overwrite", "content": strings.Repeat("All work and no play makes Jack a dull boy.\n", 300)})
 	long.Mounts = []string{"work rw"}
 	out["long"] = long
-	out["huge"] = question("write_file", map[string]any{"path": "/work/huge", "mode": "create", "content": strings.Repeat("0123456789abcdef", 5000)})
-	out["binary"] = question("write_file", map[string]any{"path": "/work/bin", "mode": "create", "content": "ELF\x00\x01\x02"})
+	out["huge"] = question("write_file", map[string]any{"path": "/workspace/huge", "mode": "create", "content": strings.Repeat("0123456789abcdef", 5000)})
+	out["binary"] = question("write_file", map[string]any{"path": "/workspace/bin", "mode": "create", "content": "ELF\x00\x01\x02"})
 	broken := question("odd", map[string]any{})
 	broken.Input = strict.Value(`{"a":1,"a":2}`)
 	out["no json"] = broken
