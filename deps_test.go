@@ -24,26 +24,32 @@ var table = []row{
 	// What both sides of a wall must agree on, and nothing else.
 	{"internal/strict", nil},
 	{"internal/seal", nil},
+	{"internal/domain", nil},
+	{"internal/tunnel", nil},
 	{"internal/run", list("internal/strict")},
 	{"internal/wire", list("internal/strict")},
 	{"internal/capability", list("internal/strict")},
-	{"internal/config", list("config internal/strict")},
+	{"internal/config", list("config internal/domain internal/strict")},
 	{"internal/fake", nil}, // speaks the wire of others, written from their papers
 
 	// Inside the container.
 	{"executor", list("internal/capability internal/run internal/strict")},
 	{"executor/shell", list("executor internal/run internal/strict")},
 	{"executor/file", list("executor internal/run internal/strict")},
+	{"executor/web/internal/snapshot", list("executor internal/run internal/strict")},
+	{"executor/web", list("executor executor/web/internal/snapshot internal/domain internal/run internal/strict")},
 	{"cmd/executor-shell", list("executor executor/shell")},
 	{"cmd/executor-file", list("executor executor/file")},
+	{"cmd/executor-web", list("executor executor/web internal/tunnel")},
 
 	// The hands.
-	{"runner/internal/sandbox", list("internal/run internal/strict internal/wire")},
-	{"runner", list("runner/internal/sandbox internal/capability internal/config internal/run internal/strict internal/wire")},
+	{"runner/internal/sandbox", list("internal/run internal/strict internal/tunnel internal/wire")},
+	{"runner/internal/egress", list("internal/domain internal/run internal/strict")},
+	{"runner", list("runner/internal/egress runner/internal/sandbox internal/capability internal/config internal/domain internal/run internal/strict internal/wire")},
 
 	// The brain: nouns first, wiring last.
 	{"gateway/internal/claw", list("internal/strict")},
-	{"gateway/internal/policy", list("gateway/internal/claw internal/config internal/strict")},
+	{"gateway/internal/policy", list("gateway/internal/claw internal/config internal/domain internal/strict")},
 	{"gateway/internal/audit", list("internal/strict")},
 	{"gateway/internal/gate", list("gateway/internal/claw gateway/internal/policy gateway/internal/audit internal/strict")},
 	{"gateway/internal/outbox", list("gateway/internal/claw internal/strict internal/wire")},
@@ -53,7 +59,7 @@ var table = []row{
 	{"gateway/internal/llm/openai", list("gateway/internal/claw gateway/internal/llm gateway/internal/llm/internal/link internal/strict")},
 	{"gateway/internal/llm/rehearsal", list("gateway/internal/claw gateway/internal/llm internal/run internal/strict")}, // writes arguments of run's tools
 	{"gateway/internal/agent", list("gateway/internal/claw gateway/internal/gate gateway/internal/llm internal/strict")},
-	{"gateway/internal/dispatch", list("gateway/internal/claw gateway/internal/gate internal/capability internal/config internal/run internal/strict internal/wire")},
+	{"gateway/internal/dispatch", list("gateway/internal/claw gateway/internal/gate internal/capability internal/config internal/domain internal/run internal/strict internal/wire")},
 	{"gateway/internal/chat", list("gateway/internal/agent gateway/internal/claw gateway/internal/gate gateway/internal/outbox internal/strict internal/wire")},
 	{"gateway/internal/sqlite", list("gateway/internal/agent gateway/internal/chat gateway/internal/claw gateway/internal/gate gateway/internal/llm gateway/internal/outbox internal/strict internal/wire")},
 	{"gateway", list("gateway/internal/agent gateway/internal/audit gateway/internal/chat gateway/internal/claw gateway/internal/dispatch " +

@@ -60,7 +60,9 @@ type Tool func(ctx context.Context, call Call) Answer
 type Call struct {
 	Input strict.Value // the tool's argument type in package run
 	Roots Roots
-	Cap   int // most bytes of each output text
+	// Domains are the names and wildcards of the token: what the way out lets through.
+	Domains []string
+	Cap     int // most bytes of each output text
 	// Piece is which bytes are asked for, nil for a tool that answers with text.
 	Piece *run.Piece
 }

@@ -15,7 +15,7 @@ type Config struct {
 	Mounts         []Mount             `yaml:"mounts"`
 	ActionTiers    ActionTiers         `yaml:"actionTiers"`
 	Approvals      Approvals           `yaml:"approvals"`
-	TrustedDomains []string            `yaml:"trustedDomains"`
+	TrustedDomains []Site              `yaml:"trustedDomains"`
 	Heartbeats     []Heartbeat         `yaml:"heartbeats"`
 	OAuth          map[string]OAuth    `yaml:"oauth"` // by service: google, github
 	Docker         Docker              `yaml:"docker"`
@@ -45,7 +45,14 @@ type Executor struct {
 	Tmp       Bytes    `yaml:"tmp"`       // size of /tmp
 	FileSize  Bytes    `yaml:"fileSize"`  // most a written file may hold (RLIMIT_FSIZE)
 	Mounts    []string `yaml:"mounts"`    // names of mounts it may see
-	Domains   []string `yaml:"domains"`   // web only
+	Domains   []string `yaml:"domains"`   // web only: where pages of any site may get their parts from
+}
+
+// Site is a name, or a wildcard, whose pages are opened without asking, and where its pages get their
+// parts from. In YAML it is the name alone, or a group of both.
+type Site struct {
+	Name string   `yaml:"name"`
+	With []string `yaml:"with"`
 }
 
 // Mount is a folder of the user's that executors may get, by name.

@@ -36,6 +36,8 @@ type Order struct {
 // Event is what the runner answers; exactly one field is set. Result, Refusal and Status end the request.
 type Event struct {
 	Started *Started `json:"started,omitzero"`
+	// Egress is one decision of the way out; any number of them come between Started and Result.
+	Egress  *Egress  `json:"egress,omitzero"`
 	Result  *Result  `json:"result,omitzero"`
 	Refusal *Refusal `json:"refusal,omitzero"`
 	Status  *Status  `json:"status,omitzero"`
@@ -53,6 +55,24 @@ type Refusal struct {
 	What string `json:"what"`
 	Why  string `json:"why,omitzero"`
 	Fix  string `json:"fix,omitzero"`
+}
+
+// Egress is what the runner decided about one connection that a browser wanted, or the totals at the
+// end of its task. The zero Egress denies.
+type Egress struct {
+	// Name is the host that was asked for, empty when there was none to be read; Code why it was
+	// refused, one stable word, empty when it was allowed; Text the same in words.
+	Name    string `json:"name,omitzero"`
+	Allowed bool   `json:"allowed"`
+	Code    string `json:"code,omitzero"`
+	Text    string `json:"text,omitzero"`
+	Address string `json:"address,omitzero"` // what was dialled
+	// Count is how often the same was decided, when repetitions were only counted.
+	Count int64 `json:"count,omitzero"`
+	// Total marks the last of a task: Up and Down are the bytes of all its connections, Count their number.
+	Total bool  `json:"total,omitzero"`
+	Up    int64 `json:"up,omitzero"`
+	Down  int64 `json:"down,omitzero"`
 }
 
 // Outcome is how a started task ended, as the runner saw it.

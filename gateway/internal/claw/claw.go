@@ -111,12 +111,21 @@ type ToolResult struct {
 	// Content is the tool's output (JSON for executor tools) or one plain sentence that says what happened and what to do.
 	Content string `json:"content"`
 	Label   Label  `json:"label"`
+	// Images are pictures that belong to Content, for a model that takes them.
+	Images []Image `json:"images,omitempty"`
 	// Tier and Rule say which rule let the call pass or made it ask; Duration is wall time without the wait for a human.
 	Tier     Tier    `json:"tier"`
 	Rule     string  `json:"rule,omitzero"`
 	Duration Elapsed `json:"duration,omitzero"`
 	// Container is the part of Duration that the engine and the tool took; the rest is ours.
 	Container Elapsed `json:"container,omitzero"`
+}
+
+// Image is a picture: MIME is image/png or image/jpeg, Name a file name for people.
+type Image struct {
+	MIME string `json:"mime"`
+	Name string `json:"name,omitzero"`
+	Data []byte `json:"data"`
 }
 
 // Elapsed is a time.Duration that is written as text ("1.5ms").
@@ -153,7 +162,9 @@ type Action struct {
 	// Input is the canonical JSON (RFC 8785) of the cleaned arguments; paths in it are absolute and clean.
 	Input   strict.Value `json:"input"`
 	Mounts  []MountGrant `json:"mounts,omitempty"`
-	Domains []string     `json:"domains,omitempty"`
+	// Domains are names and wildcards that it may reach. The first is the one that the call itself asks
+	// for; the others are what the configuration adds to it.
+	Domains []string `json:"domains,omitempty"`
 	// TimeoutMS is how long the tool may run, in milliseconds.
 	TimeoutMS int64 `json:"timeoutMs,omitzero"`
 }

@@ -63,6 +63,9 @@ type Call struct {
 	// Label is that of everything the model had read when it made the call.
 	Label claw.Label `json:"label"`
 	Step  int        `json:"step,omitzero"` // round of the model loop, from 1
+	// Quoted reports whether a text stands word for word in what the user wrote in this conversation, or
+	// as a link in a page that it read. Nil: nothing does. It is asked when the call is judged, and not stored.
+	Quoted func(text string) bool `json:"-"`
 }
 
 // Asker is the gate's way up to the user. Its methods wait for no user and no network, and for a disk not long.

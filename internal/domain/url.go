@@ -1,0 +1,108 @@
+package domain
+
+import (
+	"net/url"
+	"strings"
+
+	"golang.org/x/net/idna"
+)
+
+// MaxURL is the most bytes of a URL that a call may name. Longer ones carry data out, not addresses in.
+const MaxURL = 2048
+
+// URL is a checked address of a page: https, a name, port 443, no user name. Text is its one form.
+type URL struct {
+	Host Name
+	Text string
+}
+
+// ParseURL reads the address of a page. It refuses what a browser would mend: white space, back
+// slashes, missing slashes, an encoded host. A name in another alphabet becomes its xn-- form, which
+// is what everybody is shown.
+func ParseURL(raw string) (URL, error) {
+	switch {
+	case raw == "":
+		return URL{}, refuse(CodeBadURL, "the URL is empty")
+	case len(raw) > MaxURL:
+		return URL{}, refuse(CodeURLTooLong, "the URL has %d bytes, the most is %d", len(raw), MaxURL)
+	case strings.ContainsFunc(raw, func(r rune) bool { return r <= 0x20 || r == 0x7f || r == '\\' || r == 0xfffd }):
+		return URL{}, refuse(CodeBadURL, "the URL holds white space, a control character or a back slash")
+	}
+	scheme, rest, ok := strings.Cut(raw, ":")
+	if !ok || scheme == "" || strings.ContainsAny(scheme, "/?#.") {
+		return URL{}, refuse(CodeBadURL, "the URL %.80q has no scheme; write it out, as https://example.com/", raw)
+	}
+	if !strings.EqualFold(scheme, "https") {
+		return URL{}, refuse(CodeScheme, "the scheme %.20q is not https", scheme)
+	}
+	rest, ok = strings.CutPrefix(rest, "//")
+	if !ok || strings.HasPrefix(rest, "/") {
+		return URL{}, refuse(CodeBadURL, "https: must be followed by two slashes")
+	}
+	authority, tail := rest, ""
+	if at := strings.IndexAny(rest, "/?#"); at >= 0 {
+		authority, tail = rest[:at], rest[at:]
+	}
+	if strings.Contains(authority, "@") {
+		return URL{}, refuse(CodeUserinfo, "the URL has a user name before its host")
+	}
+	host, err := parseHost(authority)
+	if err != nil {
+		return URL{}, err
+	}
+	if !strings.HasPrefix(tail, "/") {
+		tail = "/" + tail
+	}
+	u, err := url.Parse("https://" + string(host) + tail)
+	if err != nil {
+		return URL{}, refuse(CodeBadURL, "the URL cannot be read: %.120v", err)
+	}
+	text := u.String()
+	if len(text) > MaxURL {
+		return URL{}, refuse(CodeURLTooLong, "the URL has %d bytes when it is written out, the most is %d", len(text), MaxURL)
+	}
+	return URL{Host: host, Text: text}, nil
+}
+
+// parseHost reads the host and port of a URL.
+func parseHost(authority string) (Name, error) {
+	if strings.HasPrefix(authority, "[") {
+		return "", refuse(CodeIPLiteral, "%.80q is an address; only names can be reached", authority)
+	}
+	host, port, ported := strings.Cut(authority, ":")
+	if strings.Contains(host, "%") {
+		return "", refuse(CodeBadURL, "the host %.80q is percent-encoded", host)
+	}
+	ascii, err := idna.Lookup.ToASCII(strings.TrimSuffix(host, "."))
+	if isASCII(host) {
+		ascii, err = host, nil // Parse says better what is wrong with it
+	}
+	if err != nil {
+		return "", refuse(CodeBadURL, "the host %.80q is no name: %.80v", host, err)
+	}
+	name, err := Parse(ascii)
+	switch CodeOf(err) {
+	case "":
+	case CodeBadAuthority:
+		return "", &Error{Code: CodeBadURL, Text: err.Error()}
+	default:
+		return "", err
+	}
+	if !isASCII(host) {
+		// Look-alikes of letters and dots (full width, circled digits) fold into other names.
+		if back, err := idna.Lookup.ToUnicode(string(name)); err != nil || back != strings.TrimSuffix(host, ".") {
+			return "", refuse(CodeBadURL, "the host %.80q is another spelling of %s; write that", host, name)
+		}
+	}
+	if ported && port != "443" {
+		if !digits(port) {
+			return "", refuse(CodeBadURL, "the port %.20q is no number", port)
+		}
+		return "", refuse(CodePort, "port %.20s is not 443", port)
+	}
+	return name, nil
+}
+
+func isASCII(s string) bool {
+	return strings.IndexFunc(s, func(r rune) bool { return r > 0x7f }) < 0
+}
