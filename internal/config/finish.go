@@ -16,11 +16,11 @@ func (s *source) finish(cfg *Config, home string) {
 	s.finishMounts(cfg.Mounts, home)
 	s.finishExecutors(cfg)
 	s.finishTiers(&cfg.ActionTiers)
-	names := make([]string, 0, len(cfg.TrustedDomains))
+	trusted := make([]string, 0, len(cfg.TrustedDomains))
 	for _, site := range cfg.TrustedDomains {
-		names = append(names, site.Name)
+		trusted = append(trusted, site.Name)
 	}
-	s.domains(names, "trustedDomains")
+	s.domains(trusted, "trustedDomains")
 	names := map[string]int{}
 	for i, h := range cfg.Heartbeats {
 		at := fmt.Sprintf("heartbeats[%d]", i)

@@ -160,8 +160,8 @@ type Action struct {
 	// Executor is the kind of container that runs it ("shell", "file", "web"), empty for a tool inside the gateway.
 	Executor string `json:"executor,omitzero"`
 	// Input is the canonical JSON (RFC 8785) of the cleaned arguments; paths in it are absolute and clean.
-	Input   strict.Value `json:"input"`
-	Mounts  []MountGrant `json:"mounts,omitempty"`
+	Input  strict.Value `json:"input"`
+	Mounts []MountGrant `json:"mounts,omitempty"`
 	// Domains are names and wildcards that it may reach. The first is the one that the call itself asks
 	// for; the others are what the configuration adds to it.
 	Domains []string `json:"domains,omitempty"`
