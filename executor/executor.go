@@ -4,6 +4,8 @@
 //	stdin   one line: run.Envelope{token, task}          at most MaxLine bytes
 //	stdout  one line: run.Output{call, status, value}    at most MaxLine bytes
 //
+// A kind whose stdin and stdout carry more than that (see [Options].Carry) writes its line where that says.
+//
 // It promises that nothing runs without a token that the gateway signed for this kind of executor
 // and for these very task bytes, that every task gets an answer by its deadline, and that what a
 // command prints is data: stdout belongs to this process alone, and no process that it starts can
@@ -43,7 +45,7 @@ const (
 	grace = 1200 * time.Millisecond
 )
 
-// Options are what [Serve] needs. Every field is required; a zero field refuses every task.
+// Options are what [Serve] needs. Every field up to Tools is required; a zero field refuses every task.
 type Options struct {
 	Kind   string // audience of the tokens: shell, file, web
 	Stdin  io.Reader
@@ -51,6 +53,13 @@ type Options struct {
 	Key    string // verifying key as [KeyVariable] holds it
 	Now    func() time.Time
 	Tools  map[string]Tool
+
+	// Carry takes over stdin, from behind the envelope's line, and stdout, before the envelope is even
+	// judged, and says where the one line goes, whatever it will say. Close of that returns when the line
+	// has been taken. Nil: Stdout is for the line alone.
+	Carry func(stdin io.Reader, stdout io.Writer) (io.WriteCloser, error)
+	// Heap is how much memory this process itself is to keep to, in bytes. Zero: [heapLimit].
+	Heap int64
 }
 
 // Tool does one call. It returns soon after ctx ends, with what it has until then.
@@ -70,8 +79,43 @@ type Call struct {
 // Serve reads one task, does it and writes one result. It returns the exit code of the program: 0
 // when a result was written, even a refusal, and 1 when none could be.
 func Serve(o Options) int {
-	reserve()
-	out := o.serve()
+	reserve(o.Heap)
+	in := bufio.NewReader(o.Stdin)
+	envelope, err := strict.ReadLine(in, MaxLine)
+	// The buffer may hold what came behind the line, so it and not Stdin goes on.
+	answer, carryErr := o.carry(in, err)
+	if carryErr != nil {
+		return 1
+	}
+	line, err := o.serve(envelope, err)
+	if err != nil {
+		return 1
+	}
+	if _, err := answer.Write(line); err != nil {
+		return 1
+	}
+	if err := answer.Close(); err != nil {
+		return 1
+	}
+	return 0
+}
+
+// carry returns where the answer goes. Without an envelope there is nothing to carry.
+func (o Options) carry(in io.Reader, noEnvelope error) (io.WriteCloser, error) {
+	if o.Carry == nil || noEnvelope != nil {
+		return plain{o.Stdout}, nil
+	}
+	return o.Carry(in, o.Stdout)
+}
+
+// plain is a stdout that holds the line and nothing else; the end of the process closes it.
+type plain struct{ io.Writer }
+
+func (plain) Close() error { return nil }
+
+// serve returns the line that answers the envelope, with its newline.
+func (o Options) serve(envelope []byte, noEnvelope error) ([]byte, error) {
+	out := o.output(envelope, noEnvelope)
 	line, err := strict.Encode(out)
 	if err != nil || len(line)+1 > MaxLine {
 		// A tool keeps its own texts small. What is too large in spite of that is not cut blindly.
@@ -80,59 +124,62 @@ func Serve(o Options) int {
 			Error: "the result does not fit into one frame of 1 MiB; ask for less",
 		})
 	}
-	if err != nil {
-		return 1
-	}
-	if _, err := o.Stdout.Write(append(line, '\n')); err != nil {
-		return 1
-	}
-	return 0
+	return append(line, '\n'), err
 }
 
-func (o Options) serve() run.Output {
-	line, err := strict.ReadLine(bufio.NewReader(o.Stdin), MaxLine)
-	if err != nil {
-		return run.Output{Status: run.OutputRefused, Error: fmt.Sprintf("no task on stdin: %v", err)}
+func (o Options) output(envelope []byte, noEnvelope error) run.Output {
+	if noEnvelope != nil {
+		return run.Output{Status: run.OutputRefused, Error: fmt.Sprintf("no task on stdin: %v", noEnvelope)}
 	}
-	task, err := Accept(line, o.Kind, o.Key, o.Now)
+	accepted, err := Accept(envelope, o.Kind, o.Key, o.Now)
 	if err != nil {
-		return run.Output{Call: task.Call, Status: run.OutputRefused, Error: err.Error()}
+		return run.Output{Call: accepted.Call, Status: run.OutputRefused, Error: err.Error()}
 	}
-	tool := o.Tools[task.Tool]
+	tool := o.Tools[accepted.Tool]
 	if tool == nil {
-		return run.Output{Call: task.Call, Status: run.OutputRefused, Error: fmt.Sprintf("the %s executor has no tool %.40q", o.Kind, task.Tool)}
+		return run.Output{Call: accepted.Call, Status: run.OutputRefused, Error: fmt.Sprintf("the %s executor has no tool %.40q", o.Kind, accepted.Tool)}
 	}
-	return Perform(context.Background(), task, tool)
+	return Perform(context.Background(), accepted.Task, func(ctx context.Context, call Call) Answer {
+		call.Domains = accepted.Domains
+		return tool(ctx, call)
+	})
+}
+
+// Accepted is a task whose token allows it.
+type Accepted struct {
+	run.Task
+	// Domains are the token's.
+	Domains []string
 }
 
 // Accept returns the task in line, an encoded [run.Envelope], when its token allows it: signed by
 // the holder of key (standard base64) for an executor of this kind and for these bytes, now. The
 // task's limits are then the lower of its own and the token's. With an error, only Call of the task
 // may be set, so that the refusal can be addressed; nothing else of it may be used.
-func Accept(line []byte, kind, key string, now func() time.Time) (run.Task, error) {
+func Accept(line []byte, kind, key string, now func() time.Time) (Accepted, error) {
 	public, err := base64.StdEncoding.Strict().DecodeString(key)
 	if err != nil || len(public) != ed25519.PublicKeySize {
-		return run.Task{}, fmt.Errorf("no verifying key: %s must hold %d bytes in base64", KeyVariable, ed25519.PublicKeySize)
+		return Accepted{}, fmt.Errorf("no verifying key: %s must hold %d bytes in base64", KeyVariable, ed25519.PublicKeySize)
 	}
 	var envelope run.Envelope
 	if err := strict.Decode(line, &envelope); err != nil {
-		return run.Task{}, fmt.Errorf("envelope: %w", err)
+		return Accepted{}, fmt.Errorf("envelope: %w", err)
 	}
 	var task run.Task
 	taskErr := strict.Decode(envelope.Task, &task)
 	claims, err := capability.NewVerifier(public, now).Verify(envelope.Token, []string{kind}, envelope.Task)
 	if err != nil {
-		return run.Task{Call: task.Call}, err
+		return Accepted{Task: run.Task{Call: task.Call}}, err
 	}
 	if taskErr != nil {
-		return run.Task{Call: task.Call}, fmt.Errorf("task: %w", taskErr)
+		return Accepted{Task: run.Task{Call: task.Call}}, fmt.Errorf("task: %w", taskErr)
 	}
 	if err := allow(task, claims); err != nil {
-		return run.Task{Call: task.Call}, err
+		return Accepted{Task: run.Task{Call: task.Call}}, err
 	}
 	task.TimeoutMS = min(task.TimeoutMS, claims.TimeoutMS)
 	task.OutputCap = int(min(int64(task.OutputCap), claims.OutputCap, MaxCap))
-	return task, nil
+	return Accepted{Task: task, Domains: claims.Domains}, nil
 }
 
 // allow refuses a task that says more than its token. The digest already binds the two; this is for

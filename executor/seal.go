@@ -96,9 +96,12 @@ func take(f *os.File) (*os.File, error) {
 }
 
 // reserve makes the threads that this process will ever need and bounds its memory.
-func reserve() {
+func reserve(heap int64) {
 	runtime.GOMAXPROCS(2)
-	debug.SetMemoryLimit(heapLimit)
+	if heap <= 0 {
+		heap = heapLimit
+	}
+	debug.SetMemoryLimit(heap)
 	debug.SetGCPercent(50)
 	var ready, done sync.WaitGroup
 	release := make(chan struct{})
