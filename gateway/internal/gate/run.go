@@ -150,7 +150,7 @@ func (p permit) run(ctx context.Context) claw.ToolResult {
 	}
 	result := runTool(ctx, p)
 	own := p.result(result.Status, result.Content)
-	own.Label, own.Container = result.Label, result.Container
+	own.Label, own.Container, own.Images = result.Label, result.Container, result.Images
 	if own.Status == "" {
 		own.Status = claw.Failed
 	}

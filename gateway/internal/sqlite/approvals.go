@@ -53,6 +53,9 @@ func (s *Approvals) Load(ctx context.Context, id string) (gate.Approval, error) 
 	if errors.Is(err, sql.ErrNoRows) {
 		return gate.Approval{}, fmt.Errorf("%w: %.64q", gate.ErrUnknown, id)
 	}
+	if err == nil && a.Result != nil {
+		err = s.db.addPictures(ctx, a.Result)
+	}
 	return a, explain(err)
 }
 
@@ -65,7 +68,11 @@ func (s *Approvals) Move(ctx context.Context, id string, from, to gate.State, c 
 	if err != nil {
 		return false, err
 	}
-	result, err := encodeOptional(c.Result)
+	var bare *claw.ToolResult
+	if c.Result != nil {
+		bare = &withoutPictures([]claw.ToolResult{*c.Result})[0]
+	}
+	result, err := encodeOptional(bare)
 	if err != nil {
 		return false, err
 	}
@@ -80,11 +87,22 @@ func (s *Approvals) Move(ctx context.Context, id string, from, to gate.State, c 
 	if to.Final() {
 		ended = at
 	}
-	n, err := s.db.exec(ctx, `UPDATE approvals SET state = ?,
-			decision_json = coalesce(?, decision_json), result_json = coalesce(?, result_json),
-			decided = coalesce(?, decided), started = coalesce(?, started), ended = coalesce(?, ended)
-		WHERE id = ? AND state = ?`, string(to), decision, result, decided, started, ended, id, string(from))
-	return n == 1, err
+	moved := false
+	err = s.db.inTx(ctx, func(tx *sql.Tx) error {
+		var session claw.SessionID
+		err := tx.QueryRowContext(ctx, `UPDATE approvals SET state = ?,
+				decision_json = coalesce(?, decision_json), result_json = coalesce(?, result_json),
+				decided = coalesce(?, decided), started = coalesce(?, started), ended = coalesce(?, ended)
+			WHERE id = ? AND state = ? RETURNING session`, string(to), decision, result, decided, started, ended, id, string(from)).Scan(&session)
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil
+		}
+		if moved = err == nil; !moved || c.Result == nil {
+			return err
+		}
+		return putPictures(ctx, tx, session, []claw.ToolResult{*c.Result})
+	})
+	return moved && err == nil, err
 }
 
 // List returns what the query selects.
@@ -126,7 +144,18 @@ func (s *Approvals) List(ctx context.Context, q gate.Query) ([]gate.Approval, er
 		}
 		out = append(out, a)
 	}
-	return out, explain(rows.Err())
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, explain(err)
+	}
+	// Only who asks for one call goes on with its result.
+	for i := range out {
+		if q.Call != "" && out[i].Result != nil {
+			if err := s.db.addPictures(ctx, out[i].Result); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return out, nil
 }
 
 // scanner is a row, or the current one of many.

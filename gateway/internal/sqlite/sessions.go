@@ -90,14 +90,26 @@ func (db *DB) SetLabel(ctx context.Context, id claw.SessionID, label claw.Label)
 
 // AppendTurn adds the next turn of a session.
 func (db *DB) AppendTurn(ctx context.Context, id claw.SessionID, turn claw.Turn) error {
+	results := turn.Results
+	turn.Results = withoutPictures(results)
 	data, err := strict.Encode(turn)
 	if err != nil {
 		return err
 	}
-	// Selecting from sessions adds nothing when there is no such session.
-	n, err := db.exec(ctx, `INSERT INTO turns (session, n, at, turn_json)
-		SELECT id, (SELECT coalesce(max(n), 0) + 1 FROM turns WHERE session = ?1), CAST(unixepoch('subsec') * 1000 AS INTEGER), ?2 FROM sessions WHERE id = ?1`,
-		string(id), string(data))
+	var n int64
+	err = db.inTx(ctx, func(tx *sql.Tx) error {
+		// Selecting from sessions adds nothing when there is no such session.
+		result, err := tx.ExecContext(ctx, `INSERT INTO turns (session, n, at, turn_json)
+			SELECT id, (SELECT coalesce(max(n), 0) + 1 FROM turns WHERE session = ?1), CAST(unixepoch('subsec') * 1000 AS INTEGER), ?2 FROM sessions WHERE id = ?1`,
+			string(id), string(data))
+		if err != nil {
+			return err
+		}
+		if n, err = result.RowsAffected(); err != nil || n == 0 {
+			return err
+		}
+		return putPictures(ctx, tx, id, results)
+	})
 	return atSession(id, n, err)
 }
 
@@ -106,7 +118,8 @@ func (db *DB) AppendTurn(ctx context.Context, id claw.SessionID, turn claw.Turn)
 const maxTurnsBytes = 8 << 20
 
 // Turns returns the last turns of a session in their order: at most limit, or all if it is zero, and
-// no more than fit into some 8 MiB. A session that does not exist has none.
+// no more than fit into some 8 MiB. A session that does not exist has none. Pictures come with the
+// newest results that have any; those of older ones have no bytes.
 func (db *DB) Turns(ctx context.Context, id claw.SessionID, limit int) ([]claw.Turn, error) {
 	if limit <= 0 {
 		limit = -1
@@ -131,8 +144,24 @@ func (db *DB) Turns(ctx context.Context, id claw.SessionID, limit int) ([]claw.T
 		out = append(out, turn)
 		size += len(text)
 	}
+	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
+		return nil, explain(err)
+	}
+	with := 0
+	for i := range out { // from the newest on
+		for j := range out[i].Results {
+			r := &out[i].Results[j]
+			if len(r.Images) == 0 || with == maxPictured {
+				continue
+			}
+			with++
+			if err := db.addPictures(ctx, r); err != nil {
+				return nil, err
+			}
+		}
+	}
 	slices.Reverse(out)
-	return out, explain(rows.Err())
+	return out, nil
 }
 
 // atSession turns "no row changed" into ErrNoSession.
