@@ -62,12 +62,16 @@ const (
 	maxLabel = 63
 )
 
-// special are the last labels of names that no public server answers for: RFC 6761, RFC 6762,
-// RFC 7686, RFC 8375, RFC 9476, and what home routers, container engines and offices use.
+// special are the last labels of names that no public server answers for: RFC 6761, RFC 6762 with its
+// appendix G, RFC 7686, RFC 8375, RFC 9476, and what home routers, container engines, clusters and
+// offices use. None of them is delegated; the tests hold them against the list of public suffixes.
+// The test and example of RFC 6761 are not here: they stand for the Internet in tests and manuals.
 var special = map[string]bool{
 	"localhost": true, "localdomain": true, "local": true, "internal": true, "invalid": true, "onion": true, "alt": true,
 	"lan": true, "home": true, "corp": true, "intranet": true, "private": true, "arpa": true, "mail": true, "domain": true,
-	"ip6-localhost": true, "ip6-loopback": true,
+	"localhost4": true, "localdomain4": true, "localhost6": true, "localdomain6": true, "ip6-localhost": true, "ip6-loopback": true,
+	"svc": true, "cluster": true, "consul": true, "docker": true, "podman": true, "containers": true, "workgroup": true,
+	"router": true, "gateway": true, "modem": true, "localnet": true, "dhcp": true, "wpad": true, "i2p": true, "exit": true,
 }
 
 // Parse reads a host name. One final dot is folded away, letters become lower case, nothing else is mended.
@@ -146,6 +150,9 @@ func ParseAuthority(target string) (Name, error) {
 	if err != nil {
 		return "", err
 	}
+	if zeros(port) {
+		return "", refuse(CodeBadAuthority, "port %.20s is written with zeros in front", port)
+	}
 	if port != "443" {
 		return "", refuse(CodePort, "port %.20s is not 443", port)
 	}
@@ -153,3 +160,6 @@ func ParseAuthority(target string) (Name, error) {
 }
 
 func digits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// zeros reports a number that can be written shorter: 0443 is 443 to some readers and octal to others.
+func zeros(port string) bool { return len(port) > 1 && port[0] == '0' }

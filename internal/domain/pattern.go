@@ -83,7 +83,8 @@ func PublicSuffix(name Name) bool {
 		return false
 	}
 	_, parent, dotted := strings.Cut(s, ".")
-	return !dotted || hasRule(s) || hasRule("*."+parent)
+	// A rule *.x makes each name below x a suffix of its own, so those below x differ in owner, too.
+	return !dotted || hasRule(s) || hasRule("*."+s) || hasRule("*."+parent)
 }
 
 // hasRule searches the sorted lines.

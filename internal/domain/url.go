@@ -1,8 +1,10 @@
 package domain
 
 import (
+	"fmt"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/net/idna"
 )
@@ -25,15 +27,16 @@ func ParseURL(raw string) (URL, error) {
 		return URL{}, refuse(CodeBadURL, "the URL is empty")
 	case len(raw) > MaxURL:
 		return URL{}, refuse(CodeURLTooLong, "the URL has %d bytes, the most is %d", len(raw), MaxURL)
-	case strings.ContainsFunc(raw, func(r rune) bool { return r <= 0x20 || r == 0x7f || r == '\\' || r == 0xfffd }):
-		return URL{}, refuse(CodeBadURL, "the URL holds white space, a control character or a back slash")
 	}
 	scheme, rest, ok := strings.Cut(raw, ":")
-	if !ok || scheme == "" || strings.ContainsAny(scheme, "/?#.") {
+	if !ok || !isScheme(scheme) {
 		return URL{}, refuse(CodeBadURL, "the URL %.80q has no scheme; write it out, as https://example.com/", raw)
 	}
 	if !strings.EqualFold(scheme, "https") {
 		return URL{}, refuse(CodeScheme, "the scheme %.20q is not https", scheme)
+	}
+	if strings.ContainsFunc(raw, func(r rune) bool { return r <= 0x20 || r == 0x7f || r == '\\' || r == utf8.RuneError }) {
+		return URL{}, refuse(CodeBadURL, "the URL holds white space, a control character or a back slash")
 	}
 	rest, ok = strings.CutPrefix(rest, "//")
 	if !ok || strings.HasPrefix(rest, "/") {
@@ -53,7 +56,7 @@ func ParseURL(raw string) (URL, error) {
 	if !strings.HasPrefix(tail, "/") {
 		tail = "/" + tail
 	}
-	u, err := url.Parse("https://" + string(host) + tail)
+	u, err := url.Parse("https://" + string(host) + escape(tail))
 	if err != nil {
 		return URL{}, refuse(CodeBadURL, "the URL cannot be read: %.120v", err)
 	}
@@ -62,6 +65,26 @@ func ParseURL(raw string) (URL, error) {
 		return URL{}, refuse(CodeURLTooLong, "the URL has %d bytes when it is written out, the most is %d", len(text), MaxURL)
 	}
 	return URL{Host: host, Text: text}, nil
+}
+
+// isScheme is RFC 3986 section 3.1 without the dot: example.com:443 names a host, not a scheme.
+func isScheme(s string) bool {
+	return s != "" && (s[0]|0x20 >= 'a' && s[0]|0x20 <= 'z') &&
+		strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-") == ""
+}
+
+// escape writes what is not ASCII as a browser sends it, so that no letter of another direction or
+// without width stands in what people are shown.
+func escape(tail string) string {
+	var b strings.Builder
+	for _, c := range []byte(tail) {
+		if c < 0x80 {
+			b.WriteByte(c)
+			continue
+		}
+		fmt.Fprintf(&b, "%%%02X", c)
+	}
+	return b.String()
 }
 
 // parseHost reads the host and port of a URL.
@@ -95,8 +118,8 @@ func parseHost(authority string) (Name, error) {
 		}
 	}
 	if ported && port != "443" {
-		if !digits(port) {
-			return "", refuse(CodeBadURL, "the port %.20q is no number", port)
+		if !digits(port) || zeros(port) {
+			return "", refuse(CodeBadURL, "the port %.20q is no plain number", port)
 		}
 		return "", refuse(CodePort, "port %.20s is not 443", port)
 	}
