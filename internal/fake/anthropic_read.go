@@ -41,7 +41,13 @@ type (
 		ToolUseID    string          `json:"tool_use_id"`
 		IsError      bool            `json:"is_error"`
 		Content      []messageBlock  `json:"content"`
+		Source       *messageSource  `json:"source"`
 		CacheControl *cacheControl   `json:"cache_control"`
+	}
+	messageSource struct {
+		Type      string `json:"type"`
+		MediaType string `json:"media_type"`
+		Data      string `json:"data"`
 	}
 	cacheControl struct {
 		Type string `json:"type"`
@@ -170,12 +176,22 @@ func (req *Request) block(b messageBlock) error {
 			return errors.New("tool_result.tool_use_id: invalid")
 		}
 		for _, inner := range b.Content {
-			if inner.Type != "text" {
+			switch {
+			case inner.Type != "text" && inner.Type != "image":
 				return fmt.Errorf("tool_result.content: a block of type %q", inner.Type)
+			case inner.Type != "text" && b.IsError:
+				return errors.New("tool_result: all content must be type \"text\" if \"is_error\" is true")
 			}
 			if err := req.block(inner); err != nil {
 				return err
 			}
+		}
+	case "image":
+		if b.Source == nil || b.Source.Type != "base64" {
+			return errors.New("image.source: the product sends base64")
+		}
+		if _, err := picture(b.Source.MediaType, b.Source.Data); err != nil {
+			return fmt.Errorf("image.source: %w", err)
 		}
 	default:
 		return fmt.Errorf("a block of type %q", b.Type)
@@ -198,17 +214,31 @@ func anthropicTurn(req *Request, role string, content []messageBlock) (Turn, err
 		switch b.Type {
 		case "text":
 			turn.Text += *b.Text
+		case "image":
+			if role != "user" {
+				return turn, errors.New("image blocks are for user messages")
+			}
+			p, _ := picture(b.Source.MediaType, b.Source.Data)
+			turn.Pictures = append(turn.Pictures, p)
 		case "tool_use":
 			if role != "assistant" {
 				return turn, errors.New("tool_use in a user message")
 			}
 			turn.Calls = append(turn.Calls, Call{b.ID, b.Name, string(b.Input)})
 		case "tool_result":
-			if role != "user" || turn.Text != "" {
+			if role != "user" || turn.Text != "" || len(turn.Pictures) > 0 {
 				return turn, errors.New("tool_result blocks come first, in a user message")
 			}
 			result := Result{ID: b.ToolUseID, IsError: b.IsError}
 			for _, inner := range b.Content {
+				if inner.Type == "image" {
+					p, _ := picture(inner.Source.MediaType, inner.Source.Data) // block has checked it
+					result.Pictures = append(result.Pictures, p)
+					continue
+				}
+				if len(result.Pictures) > 0 {
+					return turn, errors.New("the product puts pictures behind the text")
+				}
 				result.Content += *inner.Text
 			}
 			turn.Results = append(turn.Results, result)

@@ -51,6 +51,9 @@ func post(t *testing.T, url, body string, header ...string) (int, string) {
 	return resp.StatusCode, string(data)
 }
 
+// pixel is a PNG of one pixel, in base64.
+const pixel = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
+
 func TestAnthropicIsAsStrictAsTheVendor(t *testing.T) {
 	const (
 		good = `{"model":"m","max_tokens":9,"stream":true,"messages":[{"role":"user","content":[{"type":"text","text":"hi"}]}]}`
@@ -58,6 +61,12 @@ func TestAnthropicIsAsStrictAsTheVendor(t *testing.T) {
 		done = `{"role":"user","content":[{"type":"tool_result","tool_use_id":"a"}]}`
 	)
 	with := func(old, new string) string { return strings.Replace(good, old, new, 1) }
+	image := func(mime, data string) string {
+		return `{"type":"image","source":{"type":"base64","media_type":"` + mime + `","data":"` + data + `"}}`
+	}
+	shown := func(fields string) string {
+		return with(`]}]}`, `]},`+use+`,`+strings.Replace(done, `"a"`, `"a",`+fields, 1)+`]}`)
+	}
 	for name, tc := range map[string]struct{ body, says string }{
 		"good":                       {good, ""},
 		"a whole conversation":       {with(`]}]}`, `]},`+use+`,`+done+`]}`), ""},
@@ -82,7 +91,15 @@ func TestAnthropicIsAsStrictAsTheVendor(t *testing.T) {
 		"a schema of no object":      {with(`"stream"`, `"tools":[{"name":"a","input_schema":{"type":"array"}}],"stream"`), "'object'"},
 		"five cache marks":           {with(`"stream"`, `"system":[`+strings.TrimSuffix(strings.Repeat(`{"type":"text","text":"x","cache_control":{"type":"ephemeral"}},`, 5), ",")+`],"stream"`), "maximum of 4"},
 		"another kind of cache":      {with(`"stream"`, `"system":[{"type":"text","text":"x","cache_control":{"type":"forever"}}],"stream"`), "cache_control"},
-		"an image":                   {with(`"type":"text","text":"hi"`, `"type":"image"`), "image"},
+		"an image from nowhere":      {with(`"type":"text","text":"hi"`, `"type":"image"`), "base64"},
+		"an image":                   {with(`{"type":"text","text":"hi"}`, image("image/png", pixel)), ""},
+		"an image in a result":       {shown(`"content":[{"type":"text","text":"x"},` + image("image/png", pixel) + `]`), ""},
+		"an image before its text":   {shown(`"content":[` + image("image/png", pixel) + `,{"type":"text","text":"x"}]`), "behind the text"},
+		"an image in an error":       {shown(`"is_error":true,"content":[` + image("image/png", pixel) + `]`), "must be type"},
+		"an image of another type":   {shown(`"content":[` + image("image/jpeg", pixel) + `]`), "does not match"},
+		"an image of no type":        {shown(`"content":[` + image("image/bmp", pixel) + `]`), "media_type"},
+		"no base64":                  {shown(`"content":[` + image("image/png", pixel[:7]) + `]`), "base64"},
+		"an image by the model":      {with(`]}]}`, `]},{"role":"assistant","content":[`+image("image/png", pixel)+`]},{"role":"user","content":[{"type":"text","text":"x"}]}]}`), "for user messages"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := &judge{TB: t}
@@ -117,6 +134,7 @@ func TestOpenAIIsAsStrictAsItsServers(t *testing.T) {
 		done = `{"role":"tool","tool_call_id":"a","content":"x"}`
 	)
 	with := func(old, new string) string { return strings.Replace(good, old, new, 1) }
+	image := func(url string) string { return `{"type":"image_url","image_url":{"url":"` + url + `"}}` }
 	behind := func(messages ...string) string { return with(`"hi"}`, `"hi"},`+strings.Join(messages, ",")) }
 	for name, tc := range map[string]struct{ body, says string }{
 		"good":                      {good, ""},
@@ -132,6 +150,12 @@ func TestOpenAIIsAsStrictAsItsServers(t *testing.T) {
 		"system in the middle":      {behind(`{"role":"system","content":"x"}`), "in the middle"},
 		"a bad tool":                {with(`"stream"`, `"tools":[{"type":"function","function":{"name":"a b","parameters":{"type":"object"}}}],"stream"`), "function.name"},
 		"content that is not there": {with(`"hi"`, `null`), "got null"},
+		"a picture behind a result": {behind(use, done, `{"role":"user","content":[{"type":"text","text":"x"},`+image("data:image/png;base64,"+pixel)+`]}`), ""},
+		"a picture in a result":     {behind(use, strings.Replace(done, `"x"`, `[`+image("data:image/png;base64,"+pixel)+`]`, 1)), "role 'user'"},
+		"a picture from elsewhere":  {with(`"hi"`, `[`+image("https://example.com/a.png")+`]`), "loads nothing from elsewhere"},
+		"a picture of another type": {with(`"hi"`, `[`+image("data:image/jpeg;base64,"+pixel)+`]`), "does not match"},
+		"parts without a picture":   {with(`"hi"`, `[{"type":"text","text":"hi"}]`), "only where there is a picture"},
+		"a part that nobody knows":  {with(`"hi"`, `[{"type":"video"}]`), "video"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := &judge{TB: t}

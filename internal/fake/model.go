@@ -37,6 +37,14 @@ type Turn struct {
 	Text    string
 	Calls   []Call
 	Results []Result
+	// Pictures are those beside the text; Anthropic takes them in a result, too.
+	Pictures []Picture
+}
+
+// Picture is an image in a request, decoded.
+type Picture struct {
+	MIME string
+	Data []byte
 }
 
 // Call is one tool call. Input is written to the wire as it is, whether it is JSON or not.
@@ -44,9 +52,10 @@ type Call struct{ ID, Tool, Input string }
 
 // Result is what the client says of a call.
 type Result struct {
-	ID      string
-	Content string
-	IsError bool
+	ID       string
+	Content  string
+	IsError  bool
+	Pictures []Picture
 }
 
 // Usage is what an answer claims to have cost.

@@ -24,10 +24,17 @@ type (
 		IncludeUsage bool `json:"include_usage"`
 	}
 	chatMessage struct {
-		Role       string     `json:"role"`
-		Content    *string    `json:"content"`
-		ToolCallID string     `json:"tool_call_id"`
-		ToolCalls  []chatCall `json:"tool_calls"`
+		Role       string          `json:"role"`
+		Content    json.RawMessage `json:"content"`
+		ToolCallID string          `json:"tool_call_id"`
+		ToolCalls  []chatCall      `json:"tool_calls"`
+	}
+	chatPart struct {
+		Type  string  `json:"type"`
+		Text  *string `json:"text"`
+		Image *struct {
+			URL string `json:"url"`
+		} `json:"image_url"`
 	}
 	chatCall struct {
 		ID       string `json:"id"`
@@ -93,10 +100,49 @@ func (openAI) read(r *http.Request, body []byte) (Request, error) {
 	return req, pairs(req.Turns)
 }
 
+// content reads a message's text, and the pictures that a user's message may have.
+func (m chatMessage) content() (string, []Picture, error) {
+	var text *string
+	switch err := json.Unmarshal(m.Content, &text); {
+	case err == nil && text == nil:
+		return "", nil, errors.New("content: expected a string, got null")
+	case err == nil:
+		return *text, nil, nil
+	}
+	var parts []chatPart
+	if err := decodeKnown(m.Content, &parts); err != nil || len(parts) == 0 {
+		return "", nil, errors.New("content: expected a string or an array of parts")
+	}
+	var all strings.Builder
+	var pictures []Picture
+	for i, p := range parts {
+		switch {
+		case p.Type == "text" && p.Text != nil && p.Image == nil:
+			all.WriteString(*p.Text)
+		case p.Type == "image_url" && p.Image != nil && p.Text == nil:
+			if m.Role != "user" {
+				return "", nil, fmt.Errorf("image URLs are only allowed for messages with role 'user', but this message with role '%s' contains an image URL", m.Role)
+			}
+			picture, err := dataURL(p.Image.URL)
+			if err != nil {
+				return "", nil, fmt.Errorf("content[%d]: %w", i, err)
+			}
+			pictures = append(pictures, picture)
+		default:
+			return "", nil, fmt.Errorf("content[%d]: a part of type %q", i, p.Type)
+		}
+	}
+	if len(pictures) == 0 {
+		return "", nil, errors.New("content: the product writes parts only where there is a picture; not every server reads them")
+	}
+	return all.String(), pictures, nil
+}
+
 // message adds one message to the turns: results and the user's words behind them are one turn.
 func (req *Request) message(m chatMessage) error {
-	if m.Content == nil {
-		return errors.New("content: expected a string, got null")
+	text, pictures, err := m.content()
+	if err != nil {
+		return err
 	}
 	last := len(req.Turns) - 1
 	switch m.Role {
@@ -104,15 +150,15 @@ func (req *Request) message(m chatMessage) error {
 		if len(req.Turns) > 0 {
 			return errors.New("a system message in the middle")
 		}
-		req.System = append(req.System, *m.Content)
+		req.System = append(req.System, text)
 	case "user":
 		if last >= 0 && req.Turns[last].Role == "user" && req.Turns[last].Text == "" {
-			req.Turns[last].Text = *m.Content
+			req.Turns[last].Text, req.Turns[last].Pictures = text, pictures
 			return nil
 		}
-		req.Turns = append(req.Turns, Turn{Role: "user", Text: *m.Content})
+		req.Turns = append(req.Turns, Turn{Role: "user", Text: text, Pictures: pictures})
 	case "assistant":
-		turn := Turn{Role: "assistant", Text: *m.Content}
+		turn := Turn{Role: "assistant", Text: text}
 		for _, c := range m.ToolCalls {
 			var object map[string]json.RawMessage
 			switch {
@@ -138,7 +184,7 @@ func (req *Request) message(m chatMessage) error {
 			req.Turns = append(req.Turns, Turn{Role: "user"})
 			last++
 		}
-		req.Turns[last].Results = append(req.Turns[last].Results, Result{ID: m.ToolCallID, Content: *m.Content})
+		req.Turns[last].Results = append(req.Turns[last].Results, Result{ID: m.ToolCallID, Content: text})
 	default:
 		return fmt.Errorf("role %q", m.Role)
 	}

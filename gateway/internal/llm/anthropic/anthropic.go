@@ -35,6 +35,7 @@ type Options struct {
 	APIKey  func() string
 	BaseURL string        // default DefaultBaseURL; https, or http on this machine and its network
 	Model   string        // default DefaultModel
+	Images  bool          // the model takes pictures; without, it is told that there is one
 	Timeout time.Duration // of one answer, first byte to last; default 10 minutes
 	Idle    time.Duration // longest silence; default 90 seconds
 	Tries   int           // attempts at what fails before it begins to answer; default 3
@@ -49,6 +50,7 @@ type Model struct {
 	client sdk.Client
 	http   *http.Client
 	name   string
+	images bool
 	server link.Server
 	retry  link.Retry
 }
@@ -62,7 +64,7 @@ func New(o Options) (*Model, error) {
 	o.Timeout, o.Idle = or(o.Timeout, 10*time.Minute), or(o.Idle, 90*time.Second)
 	m := &Model{
 		http: link.Client(o.Idle),
-		name: or(o.Model, DefaultModel),
+		name: or(o.Model, DefaultModel), images: o.Images,
 		retry: link.Retry{
 			Tries: or(o.Tries, 3), MaxWait: or(o.MaxWait, time.Minute), Now: o.Now, Wait: o.Wait,
 		},
@@ -110,7 +112,7 @@ func (m *Model) Ask(ctx context.Context, req llm.Request, onText func(string)) (
 	if key == "" {
 		return llm.Reply{}, &llm.Error{Kind: llm.Auth, What: "there is no key for Claude", Fix: "put ANTHROPIC_API_KEY in .env"}
 	}
-	params, err := params(m.name, req)
+	params, err := params(m.name, m.images, req)
 	if err != nil {
 		return llm.Reply{}, err
 	}

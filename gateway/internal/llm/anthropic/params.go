@@ -1,6 +1,7 @@
 package anthropic
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 
@@ -15,7 +16,7 @@ import (
 // params is the request on the wire. It marks three points up to which the vendor may cache the prompt,
 // of the four that are allowed: the last tool, the last stable block of the system prompt, and the end of the
 // conversation so far, which is the beginning of the next request.
-func params(model string, req llm.Request) (sdk.MessageNewParams, error) {
+func params(model string, pictures bool, req llm.Request) (sdk.MessageNewParams, error) {
 	out := sdk.MessageNewParams{Model: model, MaxTokens: int64(req.MaxTokens)}
 	for i, text := range req.System {
 		if !link.Blank(text) {
@@ -39,7 +40,7 @@ func params(model string, req llm.Request) (sdk.MessageNewParams, error) {
 		out.Tools[n-1].OfTool.CacheControl = sdk.NewCacheControlEphemeralParam()
 	}
 	for _, turn := range req.Turns {
-		out.Messages = add(out.Messages, turn)
+		out.Messages = add(out.Messages, turn, pictures)
 	}
 	if n := len(out.Messages); n > 0 {
 		blocks := out.Messages[n-1].Content
@@ -52,8 +53,8 @@ func params(model string, req llm.Request) (sdk.MessageNewParams, error) {
 
 // add appends a turn. A turn without content is left out, because the vendor refuses it, and two turns of
 // one author become one, because the vendor wants them to alternate.
-func add(messages []sdk.MessageParam, turn claw.Turn) []sdk.MessageParam {
-	blocks := content(turn)
+func add(messages []sdk.MessageParam, turn claw.Turn, pictures bool) []sdk.MessageParam {
+	blocks := content(turn, pictures)
 	if len(blocks) == 0 {
 		return messages
 	}
@@ -68,16 +69,28 @@ func add(messages []sdk.MessageParam, turn claw.Turn) []sdk.MessageParam {
 	return append(messages, sdk.MessageParam{Role: role, Content: blocks})
 }
 
-// content is a turn in blocks: what was said before what was called, but results before all else.
-func content(turn claw.Turn) []sdk.ContentBlockParamUnion {
-	var blocks []sdk.ContentBlockParamUnion
+// content is a turn in blocks: what was said before what was called, but results before all else. The
+// pictures of a result stand in it behind its text; those of one that is an error stand behind all
+// results, because the vendor takes nothing but text in such a one.
+func content(turn claw.Turn, taken bool) []sdk.ContentBlockParamUnion {
+	var blocks, late []sdk.ContentBlockParamUnion
 	for _, result := range turn.Results {
+		text, pictures := link.Pictures(result, taken)
 		block := sdk.ToolResultBlockParam{ToolUseID: link.ID(result.ModelID), IsError: sdk.Bool(result.IsError())}
-		if !link.Blank(result.Content) {
-			block.Content = []sdk.ToolResultBlockParamContentUnion{{OfText: &sdk.TextBlockParam{Text: result.Content}}}
+		if !link.Blank(text) {
+			block.Content = []sdk.ToolResultBlockParamContentUnion{{OfText: &sdk.TextBlockParam{Text: text}}}
+		}
+		for _, p := range pictures {
+			image := sdk.NewImageBlockBase64(p.MIME, base64.StdEncoding.EncodeToString(p.Data))
+			if result.IsError() {
+				late = append(late, image)
+			} else {
+				block.Content = append(block.Content, sdk.ToolResultBlockParamContentUnion{OfImage: image.OfImage})
+			}
 		}
 		blocks = append(blocks, sdk.ContentBlockParamUnion{OfToolResult: &block})
 	}
+	blocks = append(blocks, late...)
 	if !link.Blank(turn.Text) {
 		blocks = append(blocks, sdk.NewTextBlock(turn.Text))
 	}

@@ -29,6 +29,7 @@ type Options struct {
 	APIKey  func() string
 	BaseURL string        // up to and without /chat/completions; https, or http on this machine and its network
 	Model   string        // as the server names it
+	Images  bool          // the model takes pictures; without, it is told that there is one
 	Timeout time.Duration // of one answer, first byte to last; default 10 minutes
 	Idle    time.Duration // longest silence; default 3 minutes, because a local server loads its model first
 	Tries   int           // attempts at what fails before it begins to answer; default 3
@@ -43,6 +44,7 @@ type Model struct {
 	client *http.Client
 	url    string
 	name   string
+	images bool
 	// vendor says that it is OpenAI's own server, which names the token limit in another way.
 	vendor bool
 	server link.Server
@@ -78,6 +80,7 @@ func New(o Options) (*Model, error) {
 		client: link.Client(cmp.Or(o.Idle, 3*time.Minute)),
 		url:    base + "/chat/completions",
 		name:   o.Model,
+		images: o.Images,
 		vendor: u.Hostname() == "api.openai.com",
 		server: link.Server{
 			Who: "the model server", Model: o.Model, Host: u.Host, Key: o.APIKey,
