@@ -53,7 +53,7 @@ type Options struct {
 // Run is the gateway's life. It returns when ctx ends and everything is stored, or when it cannot go on.
 func Run(ctx context.Context, o Options) (err error) {
 	started := o.Now()
-	rules, err := policy.New(o.Config.ActionTiers)
+	rules, err := policy.New(o.Config.ActionTiers, o.Config)
 	if err != nil {
 		return fmt.Errorf("actionTiers: %w", err)
 	}

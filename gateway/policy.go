@@ -26,13 +26,13 @@ type Judgement struct {
 
 // CheckPolicy compiles the rules and runs their examples.
 func CheckPolicy(cfg *config.Config) error {
-	_, err := policy.New(cfg.ActionTiers)
+	_, err := policy.New(cfg.ActionTiers, cfg)
 	return err
 }
 
 // Judge says what would happen to a call, by the same code that decides about it. Nothing runs.
 func Judge(cfg *config.Config, tool string, input []byte) (Judgement, error) {
-	rules, err := policy.New(cfg.ActionTiers)
+	rules, err := policy.New(cfg.ActionTiers, cfg)
 	if err != nil {
 		return Judgement{}, err
 	}

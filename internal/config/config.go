@@ -82,7 +82,7 @@ type Rule struct {
 	Tool string `yaml:"tool"` // exact name, or "*" in requireApproval only
 	// When maps an argument's name to patterns, one of which must match: globs (doublestar) for
 	// strings (clean paths), equality for numbers and booleans. The key "domain" matches every
-	// domain of the call against exact names or "*.example.com".
+	// domain of the call against exact names, "*.example.com" or [TrustedKeyword].
 	When     map[string]Patterns `yaml:"when"`
 	Reason   string              `yaml:"reason"`
 	Examples []Example           `yaml:"examples"`

@@ -43,32 +43,34 @@ func (c *Config) Explain(path string) (Setting, error) {
 // Settings lists every single value in force, in the order of the shipped file.
 func (c *Config) Settings() []Setting {
 	var all []Setting
-	var visit func(k *key, path string, v reflect.Value)
-	visit = func(k *key, path string, v reflect.Value) {
+	var visit func(k *key, path, name string, v reflect.Value)
+	visit = func(k *key, path, name string, v reflect.Value) {
 		switch {
 		case !v.IsValid():
 		case v.Type() == reflect.TypeFor[Rule](): // one line each; its parts are in Explain
 			all = append(all, Setting{Key: path, Meaning: k.meaning, Value: v.Interface().(Rule).String(), From: c.from(path)})
+		case v.Type() == reflect.TypeFor[Site]():
+			all = append(all, Setting{Key: path, Meaning: k.meaning, Value: v.Interface().(Site).String(), From: c.from(path)})
 		case k.kind == group:
 			for _, child := range k.keys {
-				visit(&child, join(path, child.name), field(v, child.name))
+				visit(&child, join(path, child.name), name, field(v, child.name))
 			}
 		case k.kind == named && k.each.kind == group:
 			names := v.MapKeys()
 			slices.SortFunc(names, func(a, b reflect.Value) int { return strings.Compare(a.String(), b.String()) })
 			for _, name := range names {
-				visit(k.each, join(path, name.String()), v.MapIndex(name))
+				visit(k.each, join(path, name.String()), name.String(), v.MapIndex(name))
 			}
-		case k.kind == list && k.each.kind == group:
+		case k.kind == list && k.each.kind == group && v.Len() > 0:
 			for i := range v.Len() {
-				visit(k.each, fmt.Sprintf("%s[%d]", path, i), v.Index(i))
+				visit(k.each, fmt.Sprintf("%s[%d]", path, i), name, v.Index(i))
 			}
 		default:
-			all = append(all, Setting{Key: path, Meaning: k.meaning, Value: plain(v), From: c.from(path), Default: k.defaultFor(""), Allowed: k.allowed()})
+			all = append(all, Setting{Key: path, Meaning: k.meaning, Value: plain(v), From: c.from(path), Default: k.defaultFor(name), Allowed: k.allowed()})
 		}
 	}
 	top := table()
-	visit(&top, "", reflect.ValueOf(c).Elem())
+	visit(&top, "", "", reflect.ValueOf(c).Elem())
 	return all
 }
 

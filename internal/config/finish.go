@@ -16,11 +16,7 @@ func (s *source) finish(cfg *Config, home string) {
 	s.finishMounts(cfg.Mounts, home)
 	s.finishExecutors(cfg)
 	s.finishTiers(&cfg.ActionTiers)
-	trusted := make([]string, 0, len(cfg.TrustedDomains))
-	for _, site := range cfg.TrustedDomains {
-		trusted = append(trusted, site.Name)
-	}
-	s.domains(trusted, "trustedDomains")
+	s.finishSites(cfg)
 	names := map[string]int{}
 	for i, h := range cfg.Heartbeats {
 		at := fmt.Sprintf("heartbeats[%d]", i)
@@ -101,10 +97,6 @@ func (s *source) finishExecutors(cfg *Config) {
 		if name == "web" && len(e.Mounts) > 0 {
 			s.fail(s.place(at+".mounts"), at+".mounts", "%s.mounts: the web executor sees no folder; what reads the Internet must not hold your files", at)
 		}
-		if name != "web" && len(e.Domains) > 0 {
-			s.fail(s.place(at+".domains"), at+".domains", "%s.domains: the %s executor has no network; domains stand under executors.web", at, name)
-		}
-		s.domains(e.Domains, at+".domains")
 		if given := func(m Mount) bool { return m.Name == InboxMount }; !broken && s.place(at+".mounts").File == BuiltIn && !slices.ContainsFunc(cfg.Mounts, given) {
 			// The built-in list names the inbox; a file with mounts of its own need not have one.
 			e.Mounts = slices.DeleteFunc(e.Mounts, func(name string) bool { return name == InboxMount })
@@ -135,22 +127,6 @@ func mountNames(mounts []Mount) []string {
 		names[i] = m.Name
 	}
 	return names
-}
-
-func (s *source) domains(list []string, at string) {
-	seen := map[string]int{}
-	for i, d := range list {
-		key := fmt.Sprintf("%s[%d]", at, i)
-		s.unique(seen, d, key, "domain", i)
-		if d == "" {
-			continue
-		}
-		if why := checkDomain(d); why != "" {
-			s.fail(s.place(key), key, "%s: %q %s", key, clip(d), why)
-		} else if strings.Count(d, ".") == 1 && strings.HasPrefix(d, "*.") {
-			s.warn(s.place(key), key, "%s: %q allows a whole top-level domain", key, d)
-		}
-	}
 }
 
 func (s *source) finishMounts(mounts []Mount, home string) {

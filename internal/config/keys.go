@@ -33,15 +33,17 @@ type key struct {
 	name     string
 	kind     kind
 	meaning  string
-	defs     []string // of a list of texts: the value when absent or left blank; an empty list is a value
-	def      string   // the value when absent, as written in YAML; {name} is the name in the named group around it
-	required bool     // no default makes sense
-	oneOf    []string // the only values; of a named group, the only names
-	min, max float64  // of whole, number; nanoseconds of duration; bytes of size. max 0: no range
-	pattern  string   // regular expression of a text
-	says     string   // what pattern wants, in words
-	keys     []key    // of a group
-	each     *key     // of a named group or a list
+	short    string            // of a group: the key that a text in place of the group stands for
+	defFor   map[string]string // like def, for single names of the named group around it
+	defs     []string          // of a list of texts: the value when absent or left blank; an empty list is a value
+	def      string            // the value when absent, as written in YAML; {name} is the name in the named group around it
+	required bool              // no default makes sense
+	oneOf    []string          // the only values; of a named group, the only names
+	min, max float64           // of whole, number; nanoseconds of duration; bytes of size. max 0: no range
+	pattern  string            // regular expression of a text
+	says     string            // what pattern wants, in words
+	keys     []key             // of a group
+	each     *key              // of a named group or a list
 }
 
 const (
@@ -71,7 +73,8 @@ func table() key {
 			{name: "heartbeatExpiry", kind: duration, def: "8h", min: float64(10 * time.Second), max: float64(7 * 24 * time.Hour), meaning: "For what a heartbeat asked."},
 			{name: "lateAfter", kind: duration, def: "5m", min: float64(time.Minute), max: float64(24 * time.Hour), meaning: "A message that is older than this when it arrives, because this computer was off, may have lost its sense: every call for it that would change something asks first."},
 		}},
-		{name: "trustedDomains", kind: list, each: &key{kind: text, meaning: "example.com, or *.example.com for every name below it."}, meaning: "Domains that the web executor may reach when a rule allows the call."},
+		{name: "trustedDomains", kind: list, meaning: "Sites whose pages may be opened without asking, where a rule says `domain: trustedDomains`. A site that is not here asks each time. It must not be one where strangers get names, like *.github.io.",
+			each: &key{kind: group, short: "name", meaning: "One site: its name alone, or a group of its name and where its pages get their parts from.", keys: siteKeys()}},
 		{name: "heartbeats", kind: list, each: &key{kind: group, meaning: "One prompt on a clock.", keys: heartbeatKeys()}, meaning: "Prompts on a clock. They have no more rights than a message."},
 		{name: "oauth", kind: named, oneOf: []string{"google", "github"}, meaning: "Services that you may connect. Client secrets stand in .env, never here.",
 			each: &key{kind: group, meaning: "One registered client.", keys: []key{
@@ -99,16 +102,27 @@ func executorKeys() []key {
 	return []key{
 		{name: "image", kind: text, def: "secureclaw/executor-{name}:latest", pattern: `^[a-z0-9][a-zA-Z0-9._/:@-]{0,254}$`, says: "the name of an image", meaning: "Image that is present on this computer; it is never pulled for a call."},
 		{name: "runtime", kind: text, def: "runc", pattern: `^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`, says: "the name of a runtime", meaning: "OCI runtime: runc, runsc, kata… One that the engine does not have is an error, never replaced."},
-		{name: "memory", kind: size, def: "256MiB", min: 16 * mib, max: 64 * gib, meaning: "Most memory; there is no swap on top."},
-		{name: "cpus", kind: number, def: "1", min: 0.05, max: 64, meaning: "Most processors."},
-		{name: "pids", kind: whole, def: "128", min: 8, max: 4096, meaning: "Most processes and threads."},
+		{name: "memory", kind: size, def: "256MiB", defFor: map[string]string{"web": "1GiB"}, min: 16 * mib, max: 64 * gib, meaning: "Most memory; there is no swap on top."},
+		{name: "cpus", kind: number, def: "1", defFor: map[string]string{"web": "2"}, min: 0.05, max: 64, meaning: "Most processors."},
+		{name: "pids", kind: whole, def: "128", defFor: map[string]string{"web": "512"}, min: 8, max: 4096, meaning: "Most processes and threads."},
 		{name: "timeout", kind: duration, def: "60s", min: float64(time.Second), max: float64(10 * time.Minute), meaning: "Most time of one call; then the container is killed."},
 		{name: "outputCap", kind: size, def: "64KiB", min: kib, max: 128 * kib, meaning: "Most of each output text; what is cut is said."},
-		{name: "tmp", kind: size, def: "64MiB", min: mib, max: 4 * gib, meaning: "Size of /tmp. It counts as memory and nothing in it can be executed."},
+		{name: "tmp", kind: size, def: "64MiB", defFor: map[string]string{"web": "256MiB"}, min: mib, max: 4 * gib, meaning: "Size of /tmp. It counts as memory and nothing in it can be executed."},
 		{name: "fileSize", kind: size, def: "64MiB", min: 64 * kib, max: 64 * gib, meaning: "Most that one written file may hold."},
 		{name: "mounts", kind: list, each: &key{kind: text, meaning: "The name of a mount."}, meaning: "Names of mounts it may see. shell and file only."},
-		{name: "domains", kind: list, each: &key{kind: text, meaning: "example.com or *.example.com."}, meaning: "Names it may reach on port 443. web only."},
+		{name: "domains", kind: list, each: nameKey(), meaning: "Where pages of any site may get their parts from, such as scripts and fonts. web only. A page of such a name alone still asks."},
 	}
+}
+
+func siteKeys() []key {
+	site := *nameKey()
+	site.name, site.required = "name", true
+	return []key{site, {name: "with", kind: list, each: nameKey(), meaning: "Other names that pages of this site get their parts from, such as scripts and fonts. A call that opens the site may reach them too; their own pages still ask."}}
+}
+
+// nameKey is a name that may be reached.
+func nameKey() *key {
+	return &key{kind: text, pattern: `^.+$`, says: siteSays, meaning: "example.com, which is that name alone, or *.example.com, which is every name of exactly one label more (www.example.com). Lower case; other alphabets as xn--…"}
 }
 
 func mountKeys() []key {
@@ -124,7 +138,7 @@ func mountKeys() []key {
 func ruleKey() *key {
 	return &key{kind: group, meaning: "One rule: a tool and conditions that must all hold.", keys: []key{
 		{name: "tool", kind: text, required: true, pattern: `^([a-z][a-z0-9_]{0,63}|\*)$`, says: `the name of a tool, or "*" in requireApproval`, meaning: `The tool's exact name; "*" is every tool and stands in requireApproval only.`},
-		{name: "when", kind: named, each: &key{kind: patterns, meaning: "Patterns of which one must match."}, meaning: "Argument → patterns: globs for text (** crosses folders), the value for numbers and booleans. domain stands for every domain of the call."},
+		{name: "when", kind: named, each: &key{kind: patterns, meaning: "Patterns of which one must match."}, meaning: "Argument → patterns: globs for text (** crosses folders), the value for numbers and booleans. domain stands for every name that the call may reach; trustedDomains as its pattern is that list."},
 		{name: "reason", kind: text, meaning: "Shown to you when the rule decides."},
 		{name: "examples", kind: list, meaning: "Calls and what the whole table must say to them; checked whenever the file is read.", each: &key{kind: group, meaning: "One call.", keys: []key{
 			{name: "args", kind: named, each: &key{kind: argument, meaning: "An argument."}, meaning: "The call's arguments."},
@@ -171,6 +185,9 @@ func (k *key) names() []string {
 func (k *key) defaultFor(name string) string {
 	if k.defs != nil {
 		return strings.Join(k.defs, ", ")
+	}
+	if def, ok := k.defFor[name]; ok {
+		return def
 	}
 	return strings.ReplaceAll(k.def, "{name}", name)
 }

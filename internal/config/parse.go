@@ -118,6 +118,9 @@ func (s *source) syntax(data []byte, err error) {
 	if !utf8.Valid(data) {
 		message = "this is not UTF-8; save the file as UTF-8"
 	}
+	if strings.HasPrefix(message, "unknown anchor") || e.ContextMsg == "while scanning an alias" {
+		message, e.ContextMsg = `a value that begins with * must stand in quotes, like "*.example.com"`, ""
+	}
 	if e.ContextMsg != "" {
 		message = e.ContextMsg + ": " + message
 	}

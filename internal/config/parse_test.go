@@ -17,6 +17,7 @@ import (
 
 	defaults "github.com/secureclaw/secureclaw/config"
 	"github.com/secureclaw/secureclaw/internal/config"
+	"github.com/secureclaw/secureclaw/internal/domain"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -299,6 +300,13 @@ func TestSchemaAgreesWithTheParser(t *testing.T) {
 		"hiding one text":    {"mounts: [{name: workspace, host: /srv/a, container: /a, hide: x}]", false},
 		"a missing key":      {"mounts: [{name: a, host: /srv/a}]", false},
 		"an empty condition": {"actionTiers: {notify: [{tool: stat, when: {path: []}}]}", false},
+		"a site by its name": {"trustedDomains: [example.com, '*.example.org']", true},
+		"a site as a group":  {"trustedDomains: [{name: example.com, with: [cdn.example.net]}, example.org]", true},
+		"a site as a number": {"trustedDomains: [3]", false},
+		"a site as a list":   {"trustedDomains: [[example.com]]", false},
+		"a nameless site":    {"trustedDomains: [{with: [cdn.example.net]}]", false},
+		"an empty name":      {"trustedDomains: ['']", false},
+		"a companion alone":  {"trustedDomains: [{name: example.com, with: cdn.example.net}]", false},
 		"a remote engine":    {"docker: {host: \"tcp://127.0.0.1:1\"}", false},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -344,6 +352,7 @@ func FuzzParse(f *testing.F) {
 		}
 		f.Add(data)
 	}
+	f.Add([]byte("executors: {web: {domains: [cdn.example.net]}}\ntrustedDomains: [example.com, {name: '*.example.org', with: ['*.example.net']}]\n"))
 	f.Add([]byte("mounts: [{name: a, host: b, container: /c}]\nexecutors: {shell: {mounts: [a], cpus: 0.5}}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		cfg, _, err := config.Parse("fuzz.yaml", data, "/home/ada")
@@ -375,6 +384,17 @@ func FuzzParse(f *testing.F) {
 				if !names[name] {
 					t.Fatalf("executor %s has the unknown mount %q", kind, name)
 				}
+			}
+			if _, err := domain.ParseList(e.Domains); err != nil || kind == "web" && len(e.Mounts) > 0 || kind != "web" && len(e.Domains) > 0 {
+				t.Fatalf("executor %s reaches %q and sees %q: %v", kind, e.Domains, e.Mounts, err)
+			}
+		}
+		for _, site := range cfg.TrustedDomains {
+			if _, err := domain.ParseList(append([]string{site.Name}, site.With...)); err != nil {
+				t.Fatalf("trusted site %v: %v", site, err)
+			}
+			if names, trusted := cfg.Reach(domain.Name(strings.ReplaceAll(site.Name, "*", "www"))); !trusted || len(strings.Join(names, `","`)) > 4<<10 {
+				t.Fatalf("a page of %v reaches %q, trusted %v", site, names, trusted)
 			}
 		}
 		for _, r := range append(cfg.ActionTiers.Notify, cfg.ActionTiers.AutoApprove...) {

@@ -12,7 +12,13 @@ import (
 
 // knownTools are the tools of the executors; services bring more, so an unknown name is only
 // suspicious when it is nearly one of these.
-var knownTools = []string{"run_shell_command", "read_file", "write_file", "list_directory", "search_files", "stat", "send_file", "browse_web"}
+var knownTools = []string{"run_shell_command", "read_file", "write_file", "list_directory", "search_files", "stat", "send_file", browse}
+
+const browse = "browse_web"
+
+// TrustedKeyword, as the pattern of a rule's domain condition, stands for trustedDomains. No name has
+// its spelling, for a name has a dot.
+const TrustedKeyword = "trustedDomains"
 
 // pathArguments hold clean absolute paths when a rule sees them.
 var pathArguments = []string{"path", "working_directory"}
@@ -42,7 +48,7 @@ func (s *source) finishRule(r *Rule, listName string, i int) {
 	if near := nearest(r.Tool, knownTools); near != "" && !slices.Contains(knownTools, r.Tool) {
 		s.warn(s.place(at+".tool"), at+".tool", "%s.tool: no tool is called %q; did you mean %q?", at, clip(r.Tool), near)
 	}
-	if grants && len(r.When) == 0 && (r.Tool == "run_shell_command" || r.Tool == "write_file") {
+	if grants && len(r.When) == 0 && slices.Contains([]string{"run_shell_command", "write_file", browse}, r.Tool) {
 		s.warn(s.place(at), at, "%s: every call of %s runs unasked; add conditions under when", at, r.Tool)
 	}
 	for _, argument := range slices.Sorted(maps.Keys(r.When)) {
@@ -52,7 +58,12 @@ func (s *source) finishRule(r *Rule, listName string, i int) {
 			if _, inList := s.places[fmt.Sprintf("%s[%d]", key, j)]; inList {
 				key = fmt.Sprintf("%s[%d]", key, j)
 			}
-			if why := checkPattern(argument, pattern, grants); why != "" {
+			why := checkPattern(argument, pattern, grants)
+			if why == "" && grants && r.Tool == browse && argument == "url" {
+				// A pattern of an address is too easily one of a stranger's: https://example.com.evil.test/
+				why = fmt.Sprintf("%s never runs unasked by its address; write domain in place of url", browse)
+			}
+			if why != "" {
 				s.fail(s.place(key), key, "%s: %s", key, why)
 			}
 		}
@@ -62,13 +73,14 @@ func (s *source) finishRule(r *Rule, listName string, i int) {
 // checkPattern says why pattern can match no value of the argument, or "".
 func checkPattern(argument, pattern string, grants bool) string {
 	if argument == "domain" {
-		if pattern == "*" && !grants {
+		if pattern == TrustedKeyword || pattern == "*" && !grants {
 			return ""
 		}
-		if why := checkDomain(pattern); why != "" {
-			return fmt.Sprintf("%q %s", clip(pattern), why)
+		why := checkDomain(pattern)
+		if why != "" && !strings.Contains(pattern, ".") {
+			why += meant(pattern, []string{TrustedKeyword})
 		}
-		return ""
+		return why
 	}
 	if strings.ContainsRune(pattern, 0) {
 		return "a pattern must not hold a NUL character"

@@ -6,7 +6,7 @@ import "encoding/json"
 // that [Parse] checks by, and says all that one value alone can show.
 func Schema() ([]byte, error) {
 	top := table()
-	schema := schemaOf(&top)
+	schema := schemaOf(&top, "")
 	schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
 	schema["title"] = "secureclaw.yaml"
 	data, err := json.MarshalIndent(schema, "", "  ")
@@ -19,14 +19,15 @@ const (
 	sizePattern     = `^(0|[1-9][0-9]*)(B|KiB|MiB|GiB|TiB)?$`
 )
 
-func schemaOf(k *key) map[string]any {
+// schemaOf describes k below the named group's entry called name.
+func schemaOf(k *key, name string) map[string]any {
 	s := map[string]any{}
 	switch k.kind {
 	case group:
 		s["type"], s["additionalProperties"] = "object", false
 		properties, required := map[string]any{}, []string{}
 		for _, c := range k.keys {
-			properties[c.name] = schemaOf(&c)
+			properties[c.name] = schemaOf(&c, name)
 			if c.required {
 				required = append(required, c.name)
 			}
@@ -35,19 +36,23 @@ func schemaOf(k *key) map[string]any {
 		if len(required) > 0 {
 			s["required"] = required
 		}
+		if k.short != "" {
+			alone, _ := k.child(k.short)
+			s = map[string]any{"anyOf": []any{schemaOf(&alone, name), s}}
+		}
 	case named:
 		s["type"] = "object"
 		if k.oneOf == nil {
-			s["additionalProperties"] = schemaOf(k.each)
+			s["additionalProperties"] = schemaOf(k.each, "")
 			break
 		}
 		properties := map[string]any{}
 		for _, name := range k.oneOf {
-			properties[name] = schemaOf(k.each)
+			properties[name] = schemaOf(k.each, name)
 		}
 		s["properties"], s["additionalProperties"] = properties, false
 	case list:
-		s["type"], s["items"] = "array", schemaOf(k.each)
+		s["type"], s["items"] = "array", schemaOf(k.each, name)
 	case text:
 		s["type"] = "string"
 		if k.oneOf != nil {
@@ -80,8 +85,8 @@ func schemaOf(k *key) map[string]any {
 	if k.defs != nil {
 		s["default"] = k.defs
 	}
-	if k.def != "" && k.def == k.defaultFor("") { // one that depends on a name is no constant
-		s["default"] = k.value(k.def)
+	if def := k.defaultFor(name); def != "" && k.defs == nil {
+		s["default"] = k.value(def)
 	}
 	return s
 }

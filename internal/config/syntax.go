@@ -7,41 +7,6 @@ import (
 	"strings"
 )
 
-// checkDomain says why d is neither example.com nor *.example.com, or "".
-func checkDomain(d string) string {
-	name := strings.TrimPrefix(d, "*.")
-	switch {
-	case strings.Contains(d, "://"):
-		return "is a URL; write the name alone, like example.com"
-	case strings.ContainsAny(d, "/?#@"):
-		return "has more than a name; write the name alone, like example.com"
-	case strings.Contains(d, ":"):
-		return "has a port or is an address; only names on port 443 can be reached"
-	case strings.HasSuffix(d, "."):
-		return "ends in a dot; leave it away"
-	case strings.Contains(name, "*"):
-		return `has a * in the middle; it may stand alone at the front, like *.example.com`
-	case strings.ToLower(d) != d:
-		return "must be written in lower case"
-	case len(name) > 253:
-		return "is longer than 253 letters"
-	}
-	labels := strings.Split(name, ".")
-	for _, label := range labels {
-		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' || strings.IndexFunc(label, func(r rune) bool { return !(r == '-' || r >= 'a' && r <= 'z' || r >= '0' && r <= '9') }) >= 0 {
-			return "is not a domain: letters, digits and hyphens between dots; write other alphabets as xn--…"
-		}
-	}
-	last := labels[len(labels)-1]
-	if last[0] >= '0' && last[0] <= '9' {
-		return "is an address; only names can be allowed"
-	}
-	if len(labels) == 1 && name == d {
-		return "has no dot; a name on the Internet has one"
-	}
-	return ""
-}
-
 // cronFields are the five fields of a schedule in their order.
 var cronFields = []struct {
 	name     string

@@ -49,6 +49,9 @@ func (s *source) check(node *yaml.Node, k *key, path, name string) string {
 	}
 	switch k.kind {
 	case group, named:
+		if k.short != "" && node.Kind == yaml.ScalarNode && !isNull(node) {
+			expand(node, k.short)
+		}
 		return s.checkMapping(node, k, path, name)
 	case list:
 		if isNull(node) {
@@ -125,6 +128,13 @@ func (s *source) checkMapping(node *yaml.Node, k *key, path, name string) string
 		s.addDefaults(node, k, path, name)
 	}
 	return ""
+}
+
+// expand turns a text into the group that it is short for.
+func expand(node *yaml.Node, name string) {
+	value := *node
+	label := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name, Line: node.Line, Column: node.Column}
+	*node = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: node.Line, Column: node.Column, Content: []*yaml.Node{label, &value}}
 }
 
 // addDefaults puts the built-in values of absent keys into node.
@@ -218,7 +228,11 @@ func wrongKind(node *yaml.Node, k *key, path string) string {
 	if path == "" {
 		path = "the file"
 	}
-	return fmt.Sprintf("%s must be %s, not %s", path, k.kind.says(), nodeSays(node))
+	want := k.kind.says()
+	if k.short != "" {
+		want = "text or " + want
+	}
+	return fmt.Sprintf("%s must be %s, not %s", path, want, nodeSays(node))
 }
 
 // refuses says why the scalar is no value of k, or "".

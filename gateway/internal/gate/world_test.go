@@ -32,7 +32,7 @@ func noteRules() (*policy.Policy, error) {
 	return policy.New(config.ActionTiers{
 		Notify:      []config.Rule{{Tool: tellNote}},
 		AutoApprove: []config.Rule{{Tool: autoNote}},
-	})
+	}, nil)
 }
 
 func rules(t testing.TB) *policy.Policy {

@@ -27,14 +27,11 @@ import (
 //	a path that is not clean      holds
 //	letter case and the like      is ignored: on some disks .ENV and .env are one file (see fold)
 
-// domainKey is the condition on the domains of a call, not on an argument.
-const domainKey = "domain"
-
 // condition is one entry of a rule's when: one of the patterns must match.
 type condition struct {
 	arg      string
 	patterns []string // as written
-	globs    []string // the same without braces; for domains, in lower case
+	globs    []string // the same without braces; none for domains
 	path     bool     // the value is a path of the container
 }
 
@@ -67,7 +64,6 @@ func compileCondition(tier claw.Tier, arg string, patterns []string) (condition,
 		}
 		c.patterns = append(c.patterns, p)
 		if arg == domainKey {
-			c.globs = append(c.globs, normalDomain(p))
 			continue
 		}
 		all := alternatives(p)
@@ -82,14 +78,7 @@ func compileCondition(tier claw.Tier, arg string, patterns []string) (condition,
 // checkPattern refuses a pattern that is broken or can never match.
 func (c condition) checkPattern(tier claw.Tier, p string) error {
 	if c.arg == domainKey {
-		name := strings.TrimPrefix(p, "*.")
-		if p == "*" && tier == claw.Ask {
-			return nil
-		}
-		if !isDomain(normalDomain(name)) {
-			return fmt.Errorf(`%q is neither a domain name nor "*.name"`, p)
-		}
-		return nil
+		return checkDomainPattern(tier, p)
 	}
 	switch {
 	case p == "":
@@ -116,9 +105,9 @@ func cleanPattern(p string) bool {
 }
 
 // holds judges the condition for a call, in the manner of the rule's list.
-func (c condition) holds(r *rule, call Call) bool {
+func (c condition) holds(r *rule, sites Sites, call Call) bool {
 	if c.arg == domainKey {
-		return c.domainsHold(r.tier, call.Domains)
+		return c.domainsHold(r.tier, sites, call.Domains)
 	}
 	v, ok := present(call.Args, c.arg)
 	if !ok {
@@ -241,63 +230,10 @@ func asNumber(v any) (float64, bool) {
 	return 0, false
 }
 
-// domainsHold: lists that loosen must cover every domain of a call that has one; asking needs only one.
-func (c condition) domainsHold(tier claw.Tier, domains []string) bool {
-	for _, d := range domains {
-		if held := c.domainHolds(tier, d); held == (tier == claw.Ask) {
-			return held
-		}
-	}
-	return tier != claw.Ask && len(domains) > 0
-}
-
-func (c condition) domainHolds(tier claw.Tier, domain string) bool {
-	domain = normalDomain(domain)
-	// "*.example.com" as a domain of the call means all names below it: only the same pattern covers it.
-	if !isDomain(strings.TrimPrefix(domain, "*.")) {
-		return tier == claw.Ask
-	}
-	for _, p := range c.globs {
-		if covers(p, domain) || tier == claw.Ask && overlaps(p, domain) {
-			return true
-		}
-	}
-	return false
-}
-
-// covers reports whether every name that domain stands for is one that pattern stands for.
-func covers(pattern, domain string) bool {
-	if pattern == domain {
-		return true
-	}
-	below, wild := strings.CutPrefix(pattern, "*")
-	return wild && strings.HasSuffix(domain, below) && strings.TrimPrefix(domain, "*") != below
-}
-
-// overlaps reports whether a wildcard domain of the call reaches a name of the pattern.
-func overlaps(pattern, domain string) bool {
-	return pattern == "*" || covers(domain, pattern)
-}
-
-func normalDomain(d string) string { return strings.ToLower(strings.TrimSuffix(d, ".")) }
-
-// isDomain accepts names of letters, digits, hyphens and dots, with no empty label.
-func isDomain(d string) bool {
-	if d == "" || len(d) > 253 {
-		return false
-	}
-	for label := range strings.SplitSeq(d, ".") {
-		if label == "" || len(label) > 63 || strings.Trim(label, "abcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return false
-		}
-	}
-	return true
-}
-
 // why says in words why the condition does not hold.
-func (c condition) why(call Call) string {
+func (c condition) why(r *rule, sites Sites, call Call) string {
 	if c.arg == domainKey {
-		return fmt.Sprintf("domain %q is not covered by %q", call.Domains, c.patterns)
+		return c.whyDomains(sites, r.tier, call.Domains)
 	}
 	v, ok := present(call.Args, c.arg)
 	if !ok {

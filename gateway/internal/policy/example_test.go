@@ -11,7 +11,7 @@ func Example() {
 	p, err := policy.New(config.ActionTiers{
 		RequireApproval: []config.Rule{{Tool: "read_file", When: map[string]config.Patterns{"path": {"**/.env*"}}, Where: "requireApproval[0] secureclaw.yaml:40"}},
 		AutoApprove:     []config.Rule{{Tool: "read_file", When: map[string]config.Patterns{"path": {"/workspace/**"}}, Where: "autoApprove[0] secureclaw.yaml:52"}},
-	})
+	}, nil)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -4,6 +4,7 @@
 // It promises that a call which no rule allows is asked about, that the lists are searched
 // strictest first (requireApproval, notify, autoApprove), and that the answer depends on the parsed
 // call alone: not on the clock, the file system, the origin, or anything a model says about itself.
+// What the conversation has seen counts in one way only, and it only tightens: see [Policy.Flow].
 // When a condition cannot be judged (an argument that is missing, a path that is not clean) the
 // answer is the stricter one: rules that loosen do not match, rules that ask do.
 //
@@ -47,6 +48,7 @@ type Verdict struct {
 // not changed after New and may be used by many goroutines.
 type Policy struct {
 	rules []rule // strictest list first, each in the order of the file
+	sites Sites  // nil trusts nothing
 }
 
 // rule is one compiled rule. Its conditions are sorted by argument, so that it explains itself in one way.
@@ -59,9 +61,10 @@ type rule struct {
 }
 
 // New compiles the table and checks every example of every rule against the whole of it. All
-// defects are returned as one joined error; each names its rule by [config.Rule.Where].
-func New(tiers config.ActionTiers) (*Policy, error) {
-	p := &Policy{}
+// defects are returned as one joined error; each names its rule by [config.Rule.Where]. sites says
+// which domains are trusted; nil trusts none.
+func New(tiers config.ActionTiers, sites Sites) (*Policy, error) {
+	p := &Policy{sites: sites}
 	var errs []error
 	for _, list := range lists(tiers) {
 		for i, source := range list.rules {
@@ -129,12 +132,20 @@ func compile(tier claw.Tier, where string, source config.Rule) (rule, []error) {
 func (p *Policy) Classify(call Call) Verdict {
 	if p != nil {
 		for i := range p.rules {
-			if r := &p.rules[i]; r.names(call.Tool) && r.failing(call) < 0 {
+			if r := &p.rules[i]; r.names(call.Tool) && r.failing(p.trust(), call) < 0 {
 				return r.verdict()
 			}
 		}
 	}
 	return Verdict{Tier: claw.Ask, Rule: Default, Reason: "no rule lets this call run on its own"}
+}
+
+// trust is what the configuration says of names.
+func (p *Policy) trust() Sites {
+	if p == nil || p.sites == nil {
+		return noSites{}
+	}
+	return p.sites
 }
 
 // names reports whether the rule is about the tool.
@@ -143,8 +154,8 @@ func (r *rule) names(tool string) bool {
 }
 
 // failing returns the index of the first condition that does not hold, or -1 when all do.
-func (r *rule) failing(call Call) int {
-	return slices.IndexFunc(r.when, func(c condition) bool { return !c.holds(r, call) })
+func (r *rule) failing(sites Sites, call Call) int {
+	return slices.IndexFunc(r.when, func(c condition) bool { return !c.holds(r, sites, call) })
 }
 
 func (r *rule) verdict() Verdict {
@@ -188,12 +199,12 @@ func (p *Policy) Explain(call Call) Explanation {
 		if !r.names(call.Tool) {
 			continue
 		}
-		n := r.failing(call)
+		n := r.failing(p.trust(), call)
 		if n < 0 {
 			out.Steps = append(out.Steps, Step{Rule: r.where, Matched: true})
 			return out
 		}
-		out.Steps = append(out.Steps, Step{Rule: r.where, Why: r.when[n].why(call)})
+		out.Steps = append(out.Steps, Step{Rule: r.where, Why: r.when[n].why(r, p.trust(), call)})
 	}
 	return out
 }

@@ -41,7 +41,7 @@ func table() config.ActionTiers {
 
 func mustNew(t testing.TB, tiers config.ActionTiers) *policy.Policy {
 	t.Helper()
-	p, err := policy.New(tiers)
+	p, err := policy.New(tiers, nil)
 	if err != nil {
 		t.Fatalf("New: %v", err)
 	}
@@ -97,14 +97,17 @@ func TestClassify(t *testing.T) {
 		"asking rule, argument does not match": {policy.Call{Tool: "search_files", Args: args{"path": "/workspace", "glob": "*.go"}}, claw.Auto, "autoApprove[1]"},
 		"asking rule for *, argument missing":  {policy.Call{Tool: "now"}, claw.Auto, "autoApprove[6]"},
 		"domain":                               {browse("example.com"), claw.Auto, "autoApprove[3]"},
-		"domain below":                         {browse("a.b.example.com"), claw.Auto, "autoApprove[3]"},
+		"domain below":                         {browse("a.example.com"), claw.Auto, "autoApprove[3]"},
+		"domain two labels below":              {browse("a.b.example.com"), claw.Ask, "default"},
+		"asked domain, two labels below":       {browse("a.b.bank.example"), claw.Ask, "requireApproval[2]"},
 		"domain in another case, with a dot":   {browse("Example.COM."), claw.Auto, "autoApprove[3]"},
 		"domain that only ends alike":          {browse("evilexample.com"), claw.Ask, "default"},
 		"no domain":                            {browse(), claw.Ask, "default"},
 		"one domain uncovered":                 {browse("example.com", "evil.example"), claw.Ask, "default"},
 		"one domain asks":                      {browse("example.com", "www.bank.example"), claw.Ask, "requireApproval[2]"},
-		"a wildcard of the call, covered":      {browse("*.a.example.com"), claw.Auto, "autoApprove[3]"},
-		"a wildcard of the call, too wide":     {browse("*.com"), claw.Ask, "default"},
+		"a wildcard of the call, covered":      {browse("*.example.com"), claw.Auto, "autoApprove[3]"},
+		"a wildcard of the call, one too deep": {browse("*.a.example.com"), claw.Ask, "default"},
+		"a wildcard of the call, too wide":     {browse("*.com"), claw.Ask, "requireApproval[2]"},
 		"a wildcard that reaches an asked one": {browse("*.example"), claw.Ask, "requireApproval[2]"},
 		"not a domain":                         {browse("example.com/x"), claw.Ask, "requireApproval[2]"},
 		"number and boolean":                   {policy.Call{Tool: "set", Args: args{"level": 3.0, "on": true}}, claw.Auto, "autoApprove[4]"},
@@ -176,7 +179,7 @@ func TestNewReportsEveryDefect(t *testing.T) {
 			{Tool: "g", When: when{"x": {""}}, Where: "autoApprove[3] f:10"},
 			{Tool: "h", When: when{"x": {"a\x00"}}, Where: "autoApprove[4] f:11"},
 		},
-	})
+	}, nil)
 	if err == nil {
 		t.Fatal("New accepted a broken table")
 	}
@@ -210,7 +213,7 @@ func TestExamplesAreJudgedByTheWholeTable(t *testing.T) {
 		config.Example{Args: args{"path": "/workspace/a"}, Tier: "always"},
 		config.Example{Args: args{"domain": 1}, Tier: "autoApprove"},
 	)
-	_, err := policy.New(tiers)
+	_, err := policy.New(tiers, nil)
 	if err == nil {
 		t.Fatal("New accepted examples that do not come out as written")
 	}
@@ -255,7 +258,7 @@ func rules() *rapid.Generator[config.Rule] {
 			r.When[rapid.SampledFrom([]string{"x", "y"}).Draw(t, "arg")] = patterns().Draw(t, "patterns")
 		}
 		if rapid.Bool().Draw(t, "with domain") {
-			r.When["domain"] = []string{rapid.SampledFrom([]string{"a.example", "*.example"}).Draw(t, "domain")}
+			r.When["domain"] = []string{rapid.SampledFrom([]string{"a.example", "*.a.example", "trustedDomains"}).Draw(t, "domain")}
 		}
 		return r
 	})
@@ -272,7 +275,7 @@ func calls() *rapid.Generator[policy.Call] {
 		return policy.Call{
 			Tool:    rapid.SampledFrom([]string{"t", "u", "*", "v"}).Draw(t, "tool"),
 			Args:    rapid.MapOfN(rapid.SampledFrom([]string{"x", "y"}), value, 0, 2).Draw(t, "args"),
-			Domains: rapid.SliceOfN(rapid.SampledFrom([]string{"a.example", "b.a.example", "other", "", "*.example", "A.EXAMPLE."}), 0, 2).Draw(t, "domains"),
+			Domains: rapid.SliceOfN(rapid.SampledFrom([]string{"a.example", "b.a.example", "c.b.a.example", "site.example", "x.site.example", "cdn.example", "other", "", "*.a.example", "*.site.example", "A.EXAMPLE.", "10.0.0.1"}), 0, 3).Draw(t, "domains"),
 		}
 	})
 }
@@ -286,7 +289,7 @@ func tables(t *rapid.T) config.ActionTiers {
 func TestAnAskingRuleNeverLoosens(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tiers, call := tables(t), calls().Draw(t, "call")
-		before, err := policy.New(tiers)
+		before, err := policy.New(tiers, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -296,7 +299,7 @@ func TestAnAskingRuleNeverLoosens(t *testing.T) {
 		}
 		at := rapid.IntRange(0, len(tiers.RequireApproval)).Draw(t, "at")
 		tiers.RequireApproval = append(append(append([]config.Rule{}, tiers.RequireApproval[:at]...), extra), tiers.RequireApproval[at:]...)
-		after, err := policy.New(tiers)
+		after, err := policy.New(tiers, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -311,11 +314,11 @@ func TestAnAskingRuleNeverLoosens(t *testing.T) {
 func TestAskingMatchesWhateverLooseningMatches(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		r, call := rules().Draw(t, "rule"), calls().Draw(t, "call")
-		auto, err := policy.New(config.ActionTiers{AutoApprove: []config.Rule{r}})
+		auto, err := policy.New(config.ActionTiers{AutoApprove: []config.Rule{r}}, sites())
 		if err != nil {
 			t.Fatal(err)
 		}
-		both, err := policy.New(config.ActionTiers{AutoApprove: []config.Rule{r}, RequireApproval: []config.Rule{r}})
+		both, err := policy.New(config.ActionTiers{AutoApprove: []config.Rule{r}, RequireApproval: []config.Rule{r}}, sites())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -327,7 +330,7 @@ func TestAskingMatchesWhateverLooseningMatches(t *testing.T) {
 
 func TestUnknownToolAsks(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		p, err := policy.New(tables(t))
+		p, err := policy.New(tables(t), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
