@@ -9,7 +9,8 @@
 // in one way only, a question without an [Asker], an approval whose stored action changed, an
 // answer after the deadline (even if we were not running when it passed), a second answer. A call
 // that was started and never finished is reported as unknown and not repeated. In a run that a late
-// message set in motion it asks about every call that would act, whatever the policy says.
+// message set in motion it asks about every call that would act, whatever the policy says; so it does
+// about what could tell the world something that the conversation has read ([policy.Policy.Flow]).
 //
 //	        ┌────────────▶ denied │ expired │ cancelled
 //	pending ┴▶ allowed ┬─▶ cancelled        (stopped between the answer and the start)

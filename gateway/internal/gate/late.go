@@ -9,7 +9,7 @@ import (
 )
 
 // Reader is a [Tool] inside the gateway that says of itself whether it only reads. One that does not
-// say so acts. What an executor's tool can do, its mounts say, and nobody asks it.
+// say so acts. What an executor's tool can do, its mounts and domains say, and nobody asks it.
 type Reader interface {
 	ReadsOnly() bool
 }
@@ -24,8 +24,12 @@ func forLate(origin claw.Origin, tool Tool, action claw.Action, v policy.Verdict
 	return policy.Verdict{Tier: claw.Ask, Rule: v.Rule + "; " + why, Reason: v.Reason}
 }
 
-// acts says whether a call may change something.
+// acts says whether a call may change something. One that reaches the world does: to read a page is
+// to tell its server something, and a click can buy.
 func acts(tool Tool, action claw.Action) bool {
+	if len(action.Domains) > 0 {
+		return true
+	}
 	for _, m := range action.Mounts {
 		if m.Mode != "ro" {
 			return true

@@ -39,13 +39,19 @@ func TestLateMessagesAskBeforeTheyAct(t *testing.T) {
 		late time.Duration
 		asks string // the rule on the card; empty: it runs
 	}{
-		"a message in time":               {autoNote, nil, 0, ""},
-		"in time, and tells":              {tellNote, nil, 0, ""},
-		"tells":                           {tellNote, nil, 12 * time.Minute, "notify[0]; asked because the message was 12 min old when it arrived"},
-		"tells, and only reads":           {tellNote, shaped(inExecutor(reads)), 5 * time.Minute, "notify[0]; asked because the message was 5 min old when it arrived"},
-		"runs, and writes a folder":       {autoNote, shaped(inExecutor(reads, writes)), 192 * time.Minute, "autoApprove[0]; asked because the message was 3 h 12 min old when it arrived"},
-		"runs, and only reads":            {autoNote, shaped(inExecutor(reads)), 3 * time.Hour, ""},
-		"runs without a folder":           {autoNote, shaped(inExecutor()), 3 * time.Hour, ""},
+		"a message in time":         {autoNote, nil, 0, ""},
+		"in time, and tells":        {tellNote, nil, 0, ""},
+		"tells":                     {tellNote, nil, 12 * time.Minute, "notify[0]; asked because the message was 12 min old when it arrived"},
+		"tells, and only reads":     {tellNote, shaped(inExecutor(reads)), 5 * time.Minute, "notify[0]; asked because the message was 5 min old when it arrived"},
+		"runs, and writes a folder": {autoNote, shaped(inExecutor(reads, writes)), 192 * time.Minute, "autoApprove[0]; asked because the message was 3 h 12 min old when it arrived"},
+		"runs, and only reads":      {autoNote, shaped(inExecutor(reads)), 3 * time.Hour, ""},
+		"runs without a folder":     {autoNote, shaped(inExecutor()), 3 * time.Hour, ""},
+		"opens a page":              {autoNote, shaped(func(a *claw.Action) { a.Executor, a.Domains = "web", []string{"example.com"} }), time.Hour, "autoApprove[0]; asked because the message was 1 h 0 min old when it arrived"},
+		"opens a page, in time":     {autoNote, shaped(func(a *claw.Action) { a.Executor, a.Domains = "web", []string{"example.com"} }), 0, ""},
+		"reaches the world from inside": {autoNote, func(n *noteTool) gate.Tool {
+			n.shape = func(a *claw.Action) { a.Domains = []string{"example.com"} }
+			return readingNote{n, true}
+		}, time.Hour, "autoApprove[0]; asked because the message was 1 h 0 min old when it arrived"},
 		"a mode that nobody knows":        {autoNote, shaped(inExecutor(claw.MountGrant{Name: "notes", Mode: ""})), time.Hour, "autoApprove[0]; asked because the message was 1 h 0 min old when it arrived"},
 		"inside the gateway":              {autoNote, nil, time.Hour, "autoApprove[0]; asked because the message was 1 h 0 min old when it arrived"},
 		"inside, and says that it reads":  {autoNote, func(n *noteTool) gate.Tool { return readingNote{n, true} }, time.Hour, ""},
@@ -142,6 +148,7 @@ func TestLateNeverLowersATier(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		v := policy.Verdict{Tier: rapid.SampledFrom([]claw.Tier{claw.Ask, claw.Notify, claw.Auto}).Draw(t, "tier"), Rule: rapid.String().Draw(t, "rule")}
 		action := claw.Action{Executor: rapid.SampledFrom([]string{"", "file", "shell", "web"}).Draw(t, "executor")}
+		action.Domains = rapid.SliceOfN(rapid.SampledFrom([]string{"example.com", ""}), 0, 2).Draw(t, "domains")
 		for range rapid.IntRange(0, 3).Draw(t, "mounts") {
 			action.Mounts = append(action.Mounts, claw.MountGrant{Name: "m", Mode: rapid.SampledFrom([]string{"ro", "rw", "", "RO"}).Draw(t, "mode")})
 		}
@@ -159,6 +166,9 @@ func TestLateNeverLowersATier(t *testing.T) {
 		}
 		if late != 0 && got.Tier == claw.Notify {
 			t.Fatalf("late %v: %+v still only tells", late, v)
+		}
+		if late != 0 && len(action.Domains) > 0 && got.Tier != claw.Ask {
+			t.Fatalf("late %v: %+v that reaches %q is %v", late, v, action.Domains, got.Tier)
 		}
 		for _, m := range action.Mounts {
 			if late != 0 && m.Mode == "rw" && got.Tier != claw.Ask {

@@ -73,6 +73,7 @@ func (g *Gate) prepare(call Call, name string, input []byte) (permit, error) {
 		return permit{}, fmt.Errorf("%s prepared an action of %q", name, action.Tool)
 	}
 	p := permit{tool: tool, call: call}
+	p.call.Quoted = nil
 	if p.action, err = freeze(action); err != nil {
 		return permit{}, fmt.Errorf("%s: the action has no single form: %w", name, err)
 	}
@@ -84,7 +85,8 @@ func (g *Gate) prepare(call Call, name string, input []byte) (permit, error) {
 	if err := strict.Decode(p.action.Input, &args); err != nil {
 		return permit{}, fmt.Errorf("%s: the input is not an object: %w", name, err)
 	}
-	p.verdict = g.policy.Classify(policy.Call{Tool: name, Args: args, Domains: p.action.Domains})
+	judged := policy.Call{Tool: name, Args: args, Domains: p.action.Domains}
+	p.verdict = g.policy.Flow(judged, call.Label, call.Quoted, g.policy.Classify(judged))
 	p.verdict = forLate(call.Origin, tool, p.action, p.verdict)
 	return p, nil
 }
