@@ -170,7 +170,7 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 		return answer, nil
 	}
 	for answer.Rounds < a.o.Rounds {
-		reply, err := a.ask(ctx, session, origin, run, w)
+		reply, turns, err := a.ask(ctx, session, origin, run, w)
 		answer.Rounds++
 		answer.Usage = answer.Usage.Add(reply.Usage)
 		if reply.Model != "" {
@@ -196,7 +196,8 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 		case len(reply.Calls) == 0:
 			return finish(Done, reply.Text)
 		}
-		results, err := a.step(ctx, session, origin, run, answer.Rounds, reply, w)
+		call := gate.Call{Session: session, Run: run, Origin: origin, Step: answer.Rounds, Quoted: quotedIn(turns)}
+		results, err := a.step(ctx, call, reply, w)
 		if err != nil {
 			return answer, err
 		}
@@ -212,18 +213,26 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 		a.o.Rounds, summary(answer.Results)))
 }
 
-// ask puts the stored conversation to the model once.
-func (a *Agent) ask(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID, w Watcher) (llm.Reply, error) {
+// ask puts the stored conversation to the model once, and returns it with the reply.
+func (a *Agent) ask(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID, w Watcher) (llm.Reply, []claw.Turn, error) {
 	turns, err := a.o.History.Turns(ctx, session, maxTurns)
 	if err != nil {
-		return llm.Reply{}, fmt.Errorf("history: %w", err)
+		return llm.Reply{}, nil, fmt.Errorf("history: %w", err)
 	}
 	a.o.Step(StepAsking)
-	system, stable := a.o.Prompt.System(a.o.Now(), origin)
-	reply, err := a.o.Model.Ask(ctx, llm.Request{
-		System: system, Stable: stable,
-		Tools: a.o.Hands.Tools(), Turns: window(turns), MaxTokens: a.o.MaxTokens,
-	}, w.Text)
+	tools := a.o.Hands.Tools()
+	system, stable := a.o.Prompt.System(a.o.Now(), origin, tools)
+	shown := window(turns)
+	req := llm.Request{System: system, Stable: stable, Tools: tools, MaxTokens: a.o.MaxTokens}
+	pictures := false
+	req.Turns, pictures = pictured(shown, maxPictured, pictureGone)
+	reply, err := a.o.Model.Ask(ctx, req, w.Text)
+	if e, ok := errors.AsType[*llm.Error](err); ok && e.Kind == llm.BadRequest && pictures {
+		// A picture that a provider does not take stays in the history, and every later question would fail.
+		a.o.Log.Warn("asking again without pictures", "err", err)
+		req.Turns, _ = pictured(shown, 0, pictureRefused)
+		reply, err = a.o.Model.Ask(ctx, req, w.Text)
+	}
 	a.o.Step(StepAnswered)
 	if reply.Usage != (claw.Usage{}) {
 		if uerr := a.o.History.AddUsage(context.WithoutCancel(ctx), claw.ModelCall{
@@ -232,22 +241,22 @@ func (a *Agent) ask(ctx context.Context, session claw.SessionID, origin claw.Ori
 			a.o.Log.Warn("usage not recorded", "err", uerr)
 		}
 	}
-	return reply, err
+	return reply, turns, err
 }
 
-// step stores the model's calls, runs them side by side, and stores their results.
-func (a *Agent) step(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID, round int, reply llm.Reply, w Watcher) ([]claw.ToolResult, error) {
+// step stores the model's calls, runs them side by side, and stores their results. In gives what they have in common.
+func (a *Agent) step(ctx context.Context, in gate.Call, reply llm.Reply, w Watcher) ([]claw.ToolResult, error) {
 	for i := range reply.Calls {
 		reply.Calls[i].ID = NewCallID()
 	}
 	// The calls are stored before any of them runs: a restart must know what was asked for.
 	turn := claw.Turn{Role: claw.Assistant, Text: reply.Text, Calls: reply.Calls}
-	if err := a.o.History.AppendTurn(context.WithoutCancel(ctx), session, turn); err != nil {
+	if err := a.o.History.AppendTurn(context.WithoutCancel(ctx), in.Session, turn); err != nil {
 		return nil, fmt.Errorf("store calls: %w", err)
 	}
 	a.o.Step(StepCalls)
-	label, err := a.o.History.Label(ctx, session)
-	if err != nil && ctx.Err() == nil {
+	var err error
+	if in.Label, err = a.o.History.Label(ctx, in.Session); err != nil && ctx.Err() == nil {
 		return nil, fmt.Errorf("label: %w", err)
 	}
 	results := make([]claw.ToolResult, len(reply.Calls))
@@ -260,9 +269,9 @@ func (a *Agent) step(ctx context.Context, session claw.SessionID, origin claw.Or
 		}
 		wg.Go(func() {
 			w.Began(c)
-			results[i] = a.o.Hands.Run(ctx, gate.Call{
-				ID: c.ID, ModelID: c.ModelID, Session: session, Run: run, Origin: origin, Label: label, Step: round,
-			}, c.Tool, []byte(c.Input))
+			call := in
+			call.ID, call.ModelID = c.ID, c.ModelID
+			results[i] = a.o.Hands.Run(ctx, call, c.Tool, []byte(c.Input))
 			results[i].Call, results[i].ModelID = c.ID, c.ModelID
 			w.Ended(c, results[i])
 		})
@@ -273,7 +282,7 @@ func (a *Agent) step(ctx context.Context, session claw.SessionID, origin claw.Or
 		// or that it still waits for its human. What we know now is less than that.
 		return nil, gate.ErrShutdown
 	}
-	if err := a.storeResults(ctx, session, results); err != nil {
+	if err := a.storeResults(ctx, in.Session, results); err != nil {
 		return results, err
 	}
 	return results, nil

@@ -365,12 +365,16 @@ func TestLongHistoryKeepsCallsWithResults(t *testing.T) {
 }
 
 func TestPromptGolden(t *testing.T) {
-	for name, p := range map[string]agent.Prompt{
-		"one-folder": {Folders: []agent.Folder{{Path: "/workspace", Mode: "rw"}, {Path: "/notes", Mode: "ro"}}},
+	for name, tc := range map[string]struct {
+		prompt agent.Prompt
+		tools  []claw.Tool
+	}{
+		"one-folder": {agent.Prompt{Folders: []agent.Folder{{Path: "/workspace", Mode: "rw"}, {Path: "/notes", Mode: "ro"}}}, nil},
 		"no-folder":  {},
+		"browsing":   {agent.Prompt{}, []claw.Tool{{Name: "browse_web"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			blocks, stable := p.System(time.Date(2026, 11, 22, 23, 59, 0, 0, time.UTC), claw.Origin{Channel: "terminal"})
+			blocks, stable := tc.prompt.System(time.Date(2026, 11, 22, 23, 59, 0, 0, time.UTC), claw.Origin{Channel: "terminal"}, tc.tools)
 			got := fmt.Sprintf("stable: %d\n---\n%s\n", stable, strings.Join(blocks, "\n---\n"))
 			file := filepath.Join("testdata", "prompt-"+name+".golden")
 			if *update {
@@ -392,8 +396,12 @@ func TestPromptGolden(t *testing.T) {
 // Two turns of one day share all stable blocks byte for byte, so a provider's cache works.
 func TestPromptIsStable(t *testing.T) {
 	p := agent.Prompt{Folders: []agent.Folder{{Path: "/workspace", Mode: "rw"}}}
-	a, stable := p.System(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC), claw.Origin{Channel: "terminal"})
-	b, _ := p.System(time.Date(2026, 11, 23, 9, 30, 1, 0, time.UTC), claw.Origin{Channel: "telegram"})
+	tools := []claw.Tool{{Name: "browse_web"}}
+	a, stable := p.System(time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC), claw.Origin{Channel: "terminal"}, tools)
+	b, _ := p.System(time.Date(2026, 11, 23, 9, 30, 1, 0, time.UTC), claw.Origin{Channel: "telegram"}, tools)
+	if stable != 3 {
+		t.Errorf("%d blocks are stable, want 3 of %d", stable, len(a))
+	}
 	if diff := cmp.Diff(a[:stable], b[:stable]); diff != "" {
 		t.Errorf("stable blocks differ:\n%s", diff)
 	}
