@@ -12,18 +12,15 @@ import (
 	"github.com/secureclaw/secureclaw/internal/strict"
 )
 
-// Tools of later kinds of executor and of the gateway itself.
-const (
-	toolBrowse   = "browse_web"
-	toolRemember = "save_memory"
-)
+// toolRemember is a tool of the gateway itself, to come.
+const toolRemember = "save_memory"
 
 // verb is one form of command. Its first matching form counts, so the order matters.
 type verb struct {
 	form    *regexp.Regexp
 	tool    string
-	args    func(m []string) map[string]any
-	example string
+	args    func(m []string) map[string]any // nil: it is another form, after all
+	example string                          // for the help; empty: said with another form
 	means   string
 }
 
@@ -56,8 +53,12 @@ var verbs = []verb{
 		args: func(m []string) map[string]any { return map[string]any{"path": name(m[1])} }},
 	{form: form(`send (?:me )?(.+)`), tool: run.ToolSendFile, example: "send notes.md", means: "a file, into this chat",
 		args: func(m []string) map[string]any { return map[string]any{"path": name(m[1])} }},
-	{form: form(`browse (?:to )?(.+)`), tool: toolBrowse, example: "browse https://example.com", means: "a web page",
-		args: func(m []string) map[string]any { return map[string]any{"url": name(m[1])} }},
+	{form: form(`(?:browse|open|visit) (?:to )?(\S+?),? +(?:and|then) +(.+)`), tool: run.ToolBrowse, args: act,
+		example: "browse https://… and click e1", means: "the same, and act on it: click, type … into, press, scroll"},
+	{form: form(`browse (?:to )?(\S+)`), tool: run.ToolBrowse, example: "browse https://example.com", means: "a web page", args: browse("")},
+	{form: form(`(?:open|visit) (https?://\S+)`), tool: run.ToolBrowse, args: browse("")},
+	{form: form(`screenshot (?:of )?(\S+)`), tool: run.ToolBrowse, example: "screenshot https://example.com", means: "a picture of a web page", args: browse(run.ExtractScreenshot)},
+	{form: form(`links (?:of|on) (\S+)`), tool: run.ToolBrowse, example: "links of https://example.com", means: "where a web page leads", args: browse(run.ExtractLinks)},
 	{form: form(`remember (?:that )?(.+)`), tool: toolRemember, example: "remember I like tea", means: "a fact for later",
 		args: func(m []string) map[string]any { return map[string]any{"content": m[1]} }},
 }
@@ -76,7 +77,7 @@ type command struct {
 // otherwise; their schema says how.
 func (c command) input(tool claw.Tool) (string, error) {
 	args := c.args
-	if c.tool == toolBrowse || c.tool == toolRemember {
+	if c.tool == toolRemember {
 		// The schema is ours and has more in it than what is asked here.
 		var schema struct{ Required []string }
 		if err := json.Unmarshal(tool.Schema, &schema); err == nil && len(schema.Required) > 0 {
@@ -141,7 +142,9 @@ func parseLine(line string) ([]command, bool) {
 func parseOne(text string) (command, bool) {
 	for _, v := range verbs {
 		if m := v.form.FindStringSubmatch(text); m != nil {
-			return command{said: shorten(strings.TrimSpace(text)), tool: v.tool, args: v.args(m)}, true
+			if args := v.args(m); args != nil {
+				return command{said: shorten(strings.TrimSpace(text)), tool: v.tool, args: args}, true
+			}
 		}
 	}
 	return command{}, false

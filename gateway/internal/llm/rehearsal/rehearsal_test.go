@@ -25,7 +25,7 @@ func tools(names ...string) []claw.Tool {
 }
 
 func all() []claw.Tool {
-	return tools(run.ToolShell, run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolSearchFiles, run.ToolStat, run.ToolSendFile)
+	return tools(run.ToolShell, run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolSearchFiles, run.ToolStat, run.ToolSendFile, run.ToolBrowse)
 }
 
 func ask(t testing.TB, tools []claw.Tool, turns ...claw.Turn) llm.Reply {
@@ -77,12 +77,25 @@ func TestCommands(t *testing.T) {
 		"list then stat x ;; read y":                     {`list_directory {"path":"."}`, `stat {"path":"x"}`, `read_file {"path":"y"}`},
 		"write a to x, and then run: cat x | sort; then": {`write_file {"content":"a\n","mode":"overwrite","path":"x"}`, `run_shell_command {"access":"read","command":"cat x | sort; then"}`},
 		"list\n\nstat x\r\nrun: id\nread y":              {`list_directory {"path":"."}`, `stat {"path":"x"}`, `run_shell_command {"access":"read","command":"id"}`, `read_file {"path":"y"}`},
-		"hello":                                          nil,
-		"what can you do?":                               nil,
-		"run":                                            nil,
-		"running late":                                   nil,
-		"reader":                                         nil,
-		"":                                               nil,
+		"browse https://example.com":                     {`browse_web {"url":"https://example.com"}`},
+		"Browse to example.com/a?b=c":                    {`browse_web {"url":"https://example.com/a?b=c"}`},
+		"open https://example.com then list":             {`browse_web {"url":"https://example.com"}`, `list_directory {"path":"."}`},
+		"open notes.md":                                  nil,
+		"screenshot https://example.com":                 {`browse_web {"extract":"screenshot","url":"https://example.com"}`},
+		"links of example.com":                           {`browse_web {"extract":"links","url":"https://example.com"}`},
+		"browse https://example.com and click [e1ab]":    {`browse_web {"actions":[{"do":"click","ref":"e1ab"}],"url":"https://example.com"}`},
+		"open https://example.com and type salt and pepper into e3 and press Enter, then wait for 2 seconds then scroll down": {
+			`browse_web {"actions":[{"do":"type","ref":"e3","text":"salt and pepper"},{"do":"press","text":"Enter"},{"do":"wait","seconds":2},{"do":"scroll","text":"down"}],"url":"https://example.com"}`},
+		"browse example.com and select Red in e4 and press a on e4 and scroll to e9 and wait for 'Thank you' and go back": {
+			`browse_web {"actions":[{"do":"select","ref":"e4","text":"Red"},{"do":"press","ref":"e4","text":"a"},{"do":"scroll","ref":"e9"},{"do":"wait","text":"Thank you"},{"do":"back"}],"url":"https://example.com"}`},
+		"browse https://example.com then click e1 then list":  {`browse_web {"actions":[{"do":"click","ref":"e1"}],"url":"https://example.com"}`, `list_directory {"path":"."}`},
+		"browse https://example.com and tell me what it says": nil,
+		"hello":            nil,
+		"what can you do?": nil,
+		"run":              nil,
+		"running late":     nil,
+		"reader":           nil,
+		"":                 nil,
 	} {
 		var got []string
 		reply := ask(t, all(), user(text))
@@ -101,7 +114,7 @@ func TestCommands(t *testing.T) {
 }
 
 func TestToolsThatAreNotThere(t *testing.T) {
-	reply := ask(t, all(), user("browse https://example.com\nremember I like tea\nlist"))
+	reply := ask(t, tools(run.ToolListDirectory), user("browse https://example.com\nremember I like tea\nlist"))
 	if len(reply.Calls) != 1 || strings.Count(reply.Text, "not available yet") != 2 {
 		t.Errorf("Ask = %+v, want one call and two apologies", reply)
 	}
@@ -130,14 +143,20 @@ func TestResults(t *testing.T) {
 		result claw.ToolResult
 		want   string
 	}{
-		"shell":         {claw.ToolResult{Tool: run.ToolShell, Status: claw.OK, Content: encode(shell)}, "exit code 3 (killed)\nstdout:\nout\nstderr:\nerr"},
-		"shell failed":  {claw.ToolResult{Tool: run.ToolShell, Status: claw.Failed, Content: "exit code 3\n" + encode(shell)}, "run_shell_command failed: exit code 3\nexit code 3 (killed)\nstdout:\nout\nstderr:\nerr"},
-		"read":          {claw.ToolResult{Tool: run.ToolReadFile, Status: claw.OK, Content: encode(run.ReadFileResult{Path: "/w/a", Content: "x\ny\n", FirstLine: 1, LastLine: 2, Truncated: true})}, "/w/a, lines 1 to 2 (there is more):\nx\ny"},
-		"read binary":   {claw.ToolResult{Tool: run.ToolReadFile, Status: claw.OK, Content: encode(run.ReadFileResult{Path: "/w/a", Binary: true, Size: 7, Note: "ELF"})}, "/w/a is not text (7 bytes). ELF"},
-		"write":         {claw.ToolResult{Tool: run.ToolWriteFile, Status: claw.OK, Content: encode(run.WriteFileResult{Path: "/w/a", Created: true, Size: 2, Diff: run.Text{Text: "+x\n"}})}, "Created /w/a (2 bytes).\n+x"},
-		"list":          {claw.ToolResult{Tool: run.ToolListDirectory, Status: claw.OK, Content: encode(run.ListDirectoryResult{Path: "/w", Total: 1, Entries: []run.Entry{{Name: "a", Type: "link", Target: "b"}}})}, "/w: 1 name(s)\n  link               0  a -> b"},
-		"search":        {claw.ToolResult{Tool: run.ToolSearchFiles, Status: claw.OK, Content: encode(run.SearchFilesResult{Matches: []run.Match{{Path: "/w/a", Line: 3, Text: "TODO\n"}}, Truncated: true})}, "/w/a:3: TODO\n(there are more)"},
-		"sent":          {claw.ToolResult{Tool: run.ToolSendFile, Status: claw.OK, Content: encode(run.SendFileResult{Path: "/w/a", Name: "a", Size: 3, SHA256: "ab12", Note: "queued for the user"})}, "a (3 bytes, SHA-256 ab12): queued for the user."},
+		"shell":        {claw.ToolResult{Tool: run.ToolShell, Status: claw.OK, Content: encode(shell)}, "exit code 3 (killed)\nstdout:\nout\nstderr:\nerr"},
+		"shell failed": {claw.ToolResult{Tool: run.ToolShell, Status: claw.Failed, Content: "exit code 3\n" + encode(shell)}, "run_shell_command failed: exit code 3\nexit code 3 (killed)\nstdout:\nout\nstderr:\nerr"},
+		"read":         {claw.ToolResult{Tool: run.ToolReadFile, Status: claw.OK, Content: encode(run.ReadFileResult{Path: "/w/a", Content: "x\ny\n", FirstLine: 1, LastLine: 2, Truncated: true})}, "/w/a, lines 1 to 2 (there is more):\nx\ny"},
+		"read binary":  {claw.ToolResult{Tool: run.ToolReadFile, Status: claw.OK, Content: encode(run.ReadFileResult{Path: "/w/a", Binary: true, Size: 7, Note: "ELF"})}, "/w/a is not text (7 bytes). ELF"},
+		"write":        {claw.ToolResult{Tool: run.ToolWriteFile, Status: claw.OK, Content: encode(run.WriteFileResult{Path: "/w/a", Created: true, Size: 2, Diff: run.Text{Text: "+x\n"}})}, "Created /w/a (2 bytes).\n+x"},
+		"list":         {claw.ToolResult{Tool: run.ToolListDirectory, Status: claw.OK, Content: encode(run.ListDirectoryResult{Path: "/w", Total: 1, Entries: []run.Entry{{Name: "a", Type: "link", Target: "b"}}})}, "/w: 1 name(s)\n  link               0  a -> b"},
+		"search":       {claw.ToolResult{Tool: run.ToolSearchFiles, Status: claw.OK, Content: encode(run.SearchFilesResult{Matches: []run.Match{{Path: "/w/a", Line: 3, Text: "TODO\n"}}, Truncated: true})}, "/w/a:3: TODO\n(there are more)"},
+		"sent":         {claw.ToolResult{Tool: run.ToolSendFile, Status: claw.OK, Content: encode(run.SendFileResult{Path: "/w/a", Name: "a", Size: 3, SHA256: "ab12", Note: "queued for the user"})}, "a (3 bytes, SHA-256 ab12): queued for the user."},
+		"page": {claw.ToolResult{Tool: run.ToolBrowse, Status: claw.OK, Content: encode(run.BrowseResult{
+			URL: "https://example.com/b", Title: "Example", Status: 200, Redirects: []string{"https://example.com/"}, Actions: []string{"clicked e1"},
+			Content: run.Text{Text: strings.Repeat("line\n", 42)}, Blocked: []run.Blocked{{Host: "ads.example.net", Count: 3, Why: "not on the list"}}, Notes: []string{"a dialog was dismissed"},
+		})}, "Example\nhttps://example.com/b (HTTP 200)\nredirected from https://example.com/\n1. clicked e1\n\n" + strings.Repeat("line\n", 40) +
+			"(2 more lines of the page)\n\nBlocked, because this call may not reach them:\n  ads.example.net (3): not on the list\nNote: a dialog was dismissed"},
+		"page too late": {claw.ToolResult{Tool: run.ToolBrowse, Status: claw.TimedOut, Content: "too slow\n" + encode(run.BrowseResult{URL: "https://example.com/"})}, "browse_web ran into its deadline: too slow\n(no title)\nhttps://example.com/"},
 		"no match":      {claw.ToolResult{Tool: run.ToolSearchFiles, Status: claw.OK, Content: encode(run.SearchFilesResult{})}, "No match."},
 		"denied":        {claw.ToolResult{Tool: run.ToolStat, Status: claw.Denied, Content: "Anna said no: not now."}, "stat was denied, nothing ran: Anna said no: not now."},
 		"expired":       {claw.ToolResult{Tool: run.ToolStat, Status: claw.Expired, Content: "No answer."}, "stat was not approved in time, nothing ran: No answer."},
@@ -163,7 +182,7 @@ func TestResults(t *testing.T) {
 // Whatever is said, only offered tools are called, with arguments that their executor reads, and the same
 // words always mean the same.
 func TestCallsAreAlwaysValid(t *testing.T) {
-	words := rapid.SampledFrom([]string{"run:", "run!:", "read", "search", "write", "to", "in", "then", ";;", "\n", "a.txt", "lines 3-1", "99999999999999999999", "\"", "list", "stat", "\x00", "\xff", "create", "with", "browse", "send"})
+	words := rapid.SampledFrom([]string{"run:", "run!:", "read", "search", "write", "to", "in", "then", ";;", "\n", "a.txt", "lines 3-1", "99999999999999999999", "\"", "list", "stat", "\x00", "\xff", "create", "with", "browse", "send", "open", "https://a.b", "and", "click", "type", "into", "press", "wait for", "e1", "scroll"})
 	rapid.Check(t, func(t *rapid.T) {
 		text := strings.Join(rapid.SliceOfN(words, 0, 12).Draw(t, "words"), " ")
 		if rapid.Bool().Draw(t, "any") {
@@ -191,6 +210,8 @@ func TestCallsAreAlwaysValid(t *testing.T) {
 				into = new(run.Stat)
 			case run.ToolSendFile:
 				into = new(run.SendFile)
+			case run.ToolBrowse:
+				into = new(run.Browse)
 			default:
 				t.Fatalf("Ask(%q) calls %s, which was not offered", text, c.Tool)
 			}

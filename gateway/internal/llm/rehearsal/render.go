@@ -47,6 +47,11 @@ func one(r claw.ToolResult) string {
 	case claw.Expired:
 		return fmt.Sprintf("%s was not approved in time, nothing ran: %s", r.Tool, r.Content)
 	case claw.TimedOut:
+		if head, tail, found := strings.Cut(r.Content, "\n{"); found {
+			if text, ok := value(r.Tool, "{"+tail); ok {
+				return fmt.Sprintf("%s ran into its deadline: %s\n%s", r.Tool, head, text)
+			}
+		}
 		return fmt.Sprintf("%s ran into its deadline: %s", r.Tool, r.Content)
 	case claw.Cancelled:
 		return fmt.Sprintf("%s was stopped: %s", r.Tool, r.Content)
@@ -77,6 +82,8 @@ func value(tool, content string) (string, bool) {
 		return decode(content, func(v run.StatResult) string {
 			return fmt.Sprintf("%s: %s, %d bytes, %s, %d link(s), changed %s%s", v.Path, v.Type, v.Size, v.Mode, v.Links, v.Modified, target(v.Entry))
 		})
+	case run.ToolBrowse:
+		return decode(content, page)
 	case run.ToolSendFile:
 		return decode(content, func(v run.SendFileResult) string {
 			return fmt.Sprintf("%s (%d bytes, SHA-256 %s): %s.", v.Name, v.Size, v.SHA256, v.Note)
