@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # build.sh builds the images of the executors, and only when something in them has changed.
 #
-#   images/build.sh                 both, tagged :latest
+#   images/build.sh                 all three, tagged :latest
 #   images/build.sh --tag dev       another tag
 #   images/build.sh --force         even when nothing has changed, with fresh Debian packages
 #
@@ -51,7 +51,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 context=$work/context
 mkdir "$context"
-cp "$here/Dockerfile" "$context/"
+cp -R "$here/Dockerfile" "$here/web" "$context/"
 
 # compile NAME puts a static executor for the engine's processor into the context.
 goarch=$(docker version --format '{{.Server.Arch}}')
@@ -73,7 +73,9 @@ fi
 build() {
 	local image=secureclaw/$1:$tag inputs have
 	compile "$1"
-	inputs=$( (printf '%s\n' "$base_id" && cat "$context/Dockerfile" "$context/$1") | sha256sum | cut -d' ' -f1)
+	local furniture=()
+	[[ $1 != executor-web ]] || furniture=("$context/web/policy.json")
+	inputs=$( (printf '%s\n' "$base_id" && cat "$context/Dockerfile" "$context/$1" "${furniture[@]}") | sha256sum | cut -d' ' -f1)
 	have=$(docker image inspect --format "{{index .Config.Labels \"$inputs_label\"}}" "$image" 2>/dev/null || true)
 	if [[ $have == "$inputs" ]] && ! $force; then
 		say "$image is up to date"
@@ -110,3 +112,4 @@ revision() { git -C "$repo" rev-parse HEAD 2>/dev/null || echo unknown; }
 
 build executor-shell
 build executor-file
+build executor-web

@@ -2,7 +2,8 @@
 # setup.sh makes a fresh Debian or Ubuntu machine able to build, run and test SecureClaw.
 #
 #   scripts/setup.sh            install and start what is missing; quick when nothing is
-#   scripts/setup.sh --test     the same, and what only the tests need (a C compiler for -race)
+#   scripts/setup.sh --test     the same, and what only the tests need (a C compiler for -race,
+#                               Chromium, ip for network namespaces)
 #   scripts/setup.sh --check    change nothing, print what is missing; exit 5 when something is
 #
 # It installs with apt-get as root or through sudo, starts the Docker engine if none answers, and
@@ -113,6 +114,15 @@ look() {
 	if $for_tests && ! command -v "${CC:-cc}" >/dev/null; then
 		packages+=(gcc libc6-dev)
 		missing+=('a C compiler, for go test -race')
+	fi
+	# The program itself: Debian's /usr/bin/chromium is a script around it.
+	if $for_tests && [[ ! -x /usr/lib/chromium/chromium ]]; then
+		packages+=(chromium)
+		missing+=('Chromium, for the tests of the web executor')
+	fi
+	if $for_tests && ! command -v ip >/dev/null; then
+		packages+=(iproute2)
+		missing+=('ip, for tests in network namespaces')
 	fi
 	go_ready || missing+=("Go $(want_go) or later")
 
