@@ -35,10 +35,12 @@ type Dispatch struct {
 	minter *capability.Minter
 	cfg    *config.Config
 	hand   Deliver
+	egress func(gate.Call, run.Egress)
 
-	spare   spare
-	turns   turns
-	running atomic.Int64
+	spare    spare
+	turns    turns
+	browsers chan struct{} // one for each call of browse_web that is with the runner
+	running  atomic.Int64
 }
 
 // Deliver takes a file for the user who set a call's run in motion, and returns when it is stored. An
@@ -51,8 +53,12 @@ type Options struct {
 	Program string // what we call ourselves there
 	Minter  *capability.Minter
 	Config  *config.Config
-	// Deliver takes the files of send_file; nil: no conversation can show files.
+	// Deliver takes the files of send_file and the screenshots of browse_web; nil: no conversation can
+	// show files.
 	Deliver Deliver
+	// Egress is told what the runner decided about each connection of a call, in order and before the
+	// call's result is handed on; nil: nobody wants to know.
+	Egress func(call gate.Call, e run.Egress)
 }
 
 // New returns a Dispatch for one runner.
@@ -63,7 +69,10 @@ func New(o Options) *Dispatch {
 		minter: o.Minter,
 		cfg:    o.Config,
 		hand:   o.Deliver,
+		egress: o.Egress,
 		spare:  spare{idle: spareFor, pace: sparePace},
+
+		browsers: make(chan struct{}, maxBrowsers),
 	}
 }
 
@@ -158,17 +167,13 @@ func (d *Dispatch) execute(ctx context.Context, call gate.Call, action claw.Acti
 		return result(call, action, claw.Cancelled, "Stopped before it ran.")
 	}
 	defer give()
-	if action.Tool == run.ToolSendFile {
+	switch action.Tool {
+	case run.ToolSendFile:
 		return d.send(ctx, call, action)
-	}
-	return d.once(ctx, call, action, nil)
-}
-
-// result is how a call ended, in our own words.
-func result(call gate.Call, action claw.Action, status claw.Status, format string, args ...any) claw.ToolResult {
-	return claw.ToolResult{
-		Call: call.ID, ModelID: call.ModelID, Tool: action.Tool, Label: labelOf(action),
-		Status: status, Content: fmt.Sprintf(format, args...),
+	case run.ToolBrowse:
+		return d.browse(ctx, call, action)
+	default:
+		return d.once(ctx, call, action, nil)
 	}
 }
 
@@ -216,81 +221,18 @@ func (d *Dispatch) once(ctx context.Context, call gate.Call, action claw.Action,
 			started = true
 			// The container has the task now, and takes longer than this.
 			d.spare.fill(waiting, d.dial)
+		case event.Egress != nil:
+			if d.egress != nil {
+				d.egress(call, *event.Egress)
+			}
 		case event.Refusal != nil:
 			return end(claw.Refused, "%s", sentence(event.Refusal))
 		case event.Result != nil:
-			return finish(end(claw.Failed, ""), event.Result)
+			return d.finish(ctx, call, action, event.Result)
 		default:
 			return end(claw.Unknown, "The runner answered with an empty event; how the call ended is unknown.")
 		}
 	}
-}
-
-// finish turns the runner's result into the model's.
-func finish(result claw.ToolResult, r *run.Result) claw.ToolResult {
-	result.Container = claw.Elapsed(time.Duration(r.Timing.Create+r.Timing.Start+r.Timing.Task) * time.Microsecond)
-	switch r.Outcome {
-	case run.Finished:
-	case run.TimedOut:
-		result.Status, result.Content = claw.TimedOut, "Killed at its deadline: "+r.Detail
-		return result
-	case run.Cancelled:
-		result.Status, result.Content = claw.Cancelled, "Stopped while it ran; it may have had effects."
-		return result
-	case run.OutOfMem:
-		result.Status, result.Content = claw.Failed, "Killed: it used more memory than its limit. "+r.Detail
-		return result
-	default:
-		result.Status, result.Content = claw.Failed, "The container gave no valid result: "+r.Detail
-		return result
-	}
-	out := r.Output
-	if out == nil || out.Call != string(result.Call) {
-		result.Status, result.Content = claw.Failed, "The container gave no valid result."
-		return result
-	}
-	result.Content = string(out.Value)
-	switch out.Status {
-	case run.OutputOK:
-		result.Status = claw.OK
-	case run.OutputTimedOut:
-		result.Status = claw.TimedOut
-	case run.OutputRefused:
-		result.Status = claw.Refused
-	default:
-		result.Status = claw.Failed
-	}
-	if result.Content == "" {
-		result.Content = out.Error
-	} else if out.Error != "" {
-		result.Content = out.Error + "\n" + result.Content
-	}
-	return result
-}
-
-func sentence(r *run.Refusal) string {
-	text := "Not run: " + r.What
-	if r.Why != "" {
-		text += "\nWhy: " + r.Why
-	}
-	if r.Fix != "" {
-		text += "\nFix: " + r.Fix
-	}
-	return text
-}
-
-// labelOf is what the output of an action is worth: it comes from the user's own folders, and is
-// private. What lies in the inbox came in a chat, and who wrote it is not known.
-func labelOf(action claw.Action) claw.Label {
-	label := claw.Label{Integrity: claw.Owned, Privacy: claw.Private}
-	for _, m := range action.Mounts {
-		if m.Name == config.InboxMount {
-			label = label.Join(claw.Label{Integrity: claw.External, Privacy: claw.Private, Sources: []string{config.InboxMount}})
-			continue
-		}
-		label = label.Join(claw.Label{Integrity: claw.Owned, Privacy: claw.Private, Sources: []string{"folder " + m.Name}})
-	}
-	return label
 }
 
 func findMount(mounts []config.Mount, name string) (config.Mount, bool) {

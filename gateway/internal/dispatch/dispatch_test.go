@@ -151,9 +151,9 @@ func TestPreparedPathsStayInside(t *testing.T) {
 func TestSchemasFitTheTypes(t *testing.T) {
 	types := map[string]any{
 		run.ToolReadFile: run.ReadFile{}, run.ToolWriteFile: run.WriteFile{}, run.ToolListDirectory: run.ListDirectory{},
-		run.ToolSearchFiles: run.SearchFiles{}, run.ToolStat: run.Stat{}, run.ToolShell: run.Shell{}, run.ToolSendFile: run.SendFile{},
+		run.ToolSearchFiles: run.SearchFiles{}, run.ToolStat: run.Stat{}, run.ToolShell: run.Shell{}, run.ToolSendFile: run.SendFile{}, run.ToolBrowse: run.Browse{},
 	}
-	tools := dispatch.New(dispatch.Options{Config: settings()}).Tools()
+	tools := dispatch.New(dispatch.Options{Config: browsing()}).Tools()
 	if len(tools) != len(types) {
 		t.Errorf("%d tools, want %d", len(tools), len(types))
 	}

@@ -22,6 +22,7 @@ import (
 const (
 	kindShell = "shell"
 	kindFile  = "file"
+	kindWeb   = "web"
 )
 
 // maxCaption is the most UTF-16 units below a file, as messengers count them.
@@ -66,6 +67,9 @@ func (d *Dispatch) Tools() []gate.Tool {
 	}
 	if _, ok := d.cfg.Executors[kindShell]; ok {
 		tools = append(tools, &tool{d: d, spec: claw.Tool{Name: run.ToolShell, Description: describeShell, Schema: strict.Value(schemaShell)}, prepare: d.prepareShell})
+	}
+	if _, ok := d.cfg.Executors[kindWeb]; ok {
+		tools = append(tools, &tool{d: d, spec: claw.Tool{Name: run.ToolBrowse, Description: describeBrowse, Schema: strict.Value(schemaBrowse)}, prepare: d.prepareBrowse})
 	}
 	return tools
 }
