@@ -41,7 +41,7 @@ func (p *Policy) sends(call Call, quoted func(string) bool) string {
 		case "extract", "max_chars": // for us, not for the page
 		case "url":
 			address, ok := v.(string)
-			if !ok || !p.startPage(call.Domains[0], address) && !quotedAddress(address, quoted) {
+			if !ok || !p.startPage(call.Domains[0], address) && !quoted(address) {
 				return "the page's address"
 			}
 		case "actions":
@@ -67,16 +67,6 @@ func (p *Policy) startPage(host, address string) bool {
 	return name != "" && p.trust().Named(name) && address == "https://"+string(name)+"/"
 }
 
-// quotedAddress looks for an address in the spellings in which people write it.
-func quotedAddress(address string, quoted func(string) bool) bool {
-	short := strings.TrimPrefix(address, "https://")
-	spellings := []string{address, short}
-	if rest, ok := strings.CutSuffix(short, "/"); ok && !strings.Contains(rest, "/") { // the start page
-		spellings = append(spellings, "https://"+rest, rest)
-	}
-	return slices.ContainsFunc(spellings, quoted)
-}
-
 // actionSends names what a step on the page sends to it, beside which element was chosen.
 func actionSends(a any, quoted func(string) bool) string {
 	action, _ := a.(map[string]any)
@@ -98,10 +88,10 @@ func actionSends(a any, quoted func(string) bool) string {
 	return "what it does on the page"
 }
 
-// keyName reports whether a key is one by name, like Enter or ArrowDown. One that writes a character
+// keyName reports whether a key is one by name, like Enter or Shift+Tab. One that writes a character
 // could spell out a secret.
 func keyName(key string) bool {
 	return slices.Contains([]string{
-		"Enter", "Tab", "Escape", "Backspace", "Delete", "ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "PageUp", "PageDown", "Home", "End",
-	}, key)
+		"enter", "tab", "escape", "backspace", "delete", "arrowup", "arrowdown", "arrowleft", "arrowright", "pageup", "pagedown", "home", "end",
+	}, strings.TrimPrefix(strings.ToLower(key), "shift+"))
 }
