@@ -67,8 +67,9 @@ type state struct {
 	reset     bool      // by the guest
 	over      bool
 	served    bool
-	conn      *stream            // what is served
-	cancel    context.CancelFunc // tells who serves it that the guest gave it up
+	conn      *stream         // what is served
+	ctx       context.Context // of who serves it
+	cancel    context.CancelFunc
 }
 
 func newGuard(in io.Reader, out io.Writer, l Limits, onEnd func(error)) *guard {
@@ -424,6 +425,7 @@ func (g *guard) stop(why error) {
 	g.stopped = why
 	for _, s := range g.streams {
 		if s.conn != nil {
+			<-s.ctx.Done() // on its way: who serves shall find it ended when the connection fails
 			s.conn.stop(why)
 		}
 	}
@@ -450,14 +452,14 @@ func (g *guard) finished(s *state) bool {
 	return s.guestDone && !s.reset
 }
 
-// serve takes a stream out of the queue; conn and cancel are how those who serve it learn of its end.
-func (g *guard) serve(conn *stream, cancel context.CancelFunc) *state {
+// serve takes a stream out of the queue; conn, ctx and cancel are how those who serve it learn of its end.
+func (g *guard) serve(ctx context.Context, conn *stream, cancel context.CancelFunc) *state {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	id := conn.raw.StreamID()
 	s := g.queue[id]
 	delete(g.queue, id)
-	s.conn, s.cancel = conn, cancel
+	s.conn, s.ctx, s.cancel = conn, ctx, cancel
 	if s.over {
 		cancel()
 	}

@@ -333,8 +333,12 @@ func TestStreamCases(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
 			end := make(chan error, 1)
-			h, stdin, stdout := newHost(t, ctx, usual(), func(_ context.Context, conn net.Conn) {
+			h, stdin, stdout := newHost(t, ctx, usual(), func(ctx context.Context, conn net.Conn) {
 				_, err := io.Copy(io.Discard, conn)
+				if ctx.Err() != context.DeadlineExceeded {
+					err = fmt.Errorf("%w with a context that says %v", err, ctx.Err())
+					t.Error(err)
+				}
 				end <- err
 			})
 			guest, err := Open(t.Context(), stdin, stdout)

@@ -17,6 +17,7 @@ type Host struct {
 	session *yamux.Session
 	limits  Limits
 	serve   func(context.Context, net.Conn)
+	caller  context.Context
 	ctx     context.Context // of every serve
 	cancel  context.CancelCauseFunc
 	answer  *answer
@@ -25,7 +26,8 @@ type Host struct {
 
 // Accept starts the host's end over the container's stdout (in) and stdin (out). Each stream of the
 // guest is given to serve in a goroutine of its own; serve returns when it is done with it, soon after
-// its context ended, and the stream is closed then if it was not. Streams beyond the limits are refused;
+// its context ended, and the stream is closed then if it was not. That context ends with ctx, and as ctx
+// did, and when the guest resets the stream. Streams beyond the limits are refused;
 // without serve all are.
 //
 // The tunnel ends with ctx, with [Host.Close], and with the first thing that is wrong with it. It closes
@@ -34,16 +36,16 @@ func Accept(ctx context.Context, in io.Reader, out io.WriteCloser, l Limits, ser
 	if serve == nil {
 		l = Limits{}
 	}
-	h := &Host{limits: l, serve: serve}
+	h := &Host{limits: l, serve: serve, caller: ctx}
 	h.guard = newGuard(in, out, l, h.over)
-	h.ctx, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	h.ctx, h.cancel = context.WithCancelCause(ctx)
 	// The error is for settings that yamux refuses, and these are ours.
 	h.session, _ = yamux.Server(&pipes{h.guard, closers{in, out}}, settings(h.guard.most, int(h.guard.window), lingering))
 	h.answer = &answer{opened: make(chan struct{})}
 	h.work.Go(h.open)
 	h.work.Go(h.accept)
 	h.work.Go(func() { h.guard.refuse(h.session.CloseChan()) })
-	h.work.Go(func() { h.end(ctx) })
+	h.work.Go(h.end)
 	return h
 }
 
@@ -71,10 +73,10 @@ func (c closers) Close() error {
 }
 
 // end waits for the end, whoever brings it.
-func (h *Host) end(ctx context.Context) {
+func (h *Host) end() {
 	select {
-	case <-ctx.Done():
-		h.hangUp(fmt.Errorf("%w: %w", ErrLimit, context.Cause(ctx)))
+	case <-h.caller.Done():
+		h.hangUp(net.ErrClosed)
 	case <-h.session.CloseChan():
 	}
 }
@@ -86,12 +88,19 @@ func (h *Host) hangUp(why error) {
 	_ = h.session.Close()
 }
 
-// over tells those who serve that it is over, and why.
+// over tells those who serve that it is over, and why. When the caller's time was up, that is why, and
+// their contexts say so too.
 func (h *Host) over(why error) {
-	if why == nil {
+	switch {
+	case h.caller.Err() != nil:
+		why = fmt.Errorf("%w: %w", ErrLimit, context.Cause(h.caller))
+	case why == nil:
 		why = io.ErrUnexpectedEOF
+		fallthrough
+	default:
+		h.cancel(why)
 	}
-	h.cancel(why)
+	<-h.ctx.Done() // on its way, if it was not us
 	h.guard.stop(why)
 }
 
@@ -130,11 +139,11 @@ func (h *Host) one(raw *yamux.Stream) {
 	ctx, cancel := context.WithCancelCause(h.ctx)
 	defer cancel(nil)
 	conn := &stream{raw: raw, ended: h.why}
-	s := h.guard.serve(conn, func() { cancel(yamux.ErrConnectionReset) })
+	s := h.guard.serve(ctx, conn, func() { cancel(yamux.ErrConnectionReset) })
 	conn.finished = func() bool { return h.guard.finished(s) }
 	defer h.guard.done(s)
 	defer conn.Close()
-	conn.watch(h.limits.Idle, cancel)
+	conn.watch(h.limits.Idle)
 	h.serve(ctx, conn)
 }
 

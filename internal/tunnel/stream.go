@@ -1,7 +1,6 @@
 package tunnel
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -34,7 +33,7 @@ type stream struct {
 var _ net.Conn = (*stream)(nil)
 
 // watch ends s with [ErrIdle] when it carries nothing for d.
-func (s *stream) watch(d time.Duration, cancel context.CancelCauseFunc) {
+func (s *stream) watch(d time.Duration) {
 	s.patience, s.born = d, time.Now()
 	s.idle = time.AfterFunc(math.MaxInt64, func() {
 		if quiet := time.Since(s.born) - time.Duration(s.last.Load()); quiet < d {
@@ -42,7 +41,6 @@ func (s *stream) watch(d time.Duration, cancel context.CancelCauseFunc) {
 			return
 		}
 		s.stop(ErrIdle)
-		cancel(ErrIdle)
 	})
 	s.idle.Reset(d)
 }
