@@ -153,6 +153,8 @@ type Step struct {
 	// ContainerMS is the part of DurationMS that the container engine and the tool took.
 	ContainerMS float64 `json:"container_ms,omitzero"`
 	Content     string  `json:"content,omitzero"` // cut to a few KiB, for display
+	// Line is what the call did, in words of ours on one line, for a tool whose arguments and result say it badly.
+	Line string `json:"line,omitzero"`
 }
 
 // Notice tells what was done without asking, or what went wrong beside a run.
@@ -184,6 +186,8 @@ type Card struct {
 	Decided time.Time    `json:"decided,omitzero"`
 	Why     string       `json:"why,omitzero"`     // the user's reason for a denial
 	Outcome string       `json:"outcome,omitzero"` // status of the result, once it ran
+	// Line is what it did, once it ran: see [Step.Line].
+	Line string `json:"line,omitzero"`
 	// DurationMS is how long the call ran, in milliseconds.
 	DurationMS float64 `json:"duration_ms,omitzero"`
 }
@@ -246,7 +250,9 @@ type GatewayStatus struct {
 	RunnerUp bool      `json:"runner_up"` // the runner's process answers, whatever it says
 	Fix      string    `json:"fix,omitzero"`
 	Engine   string    `json:"engine,omitzero"`
-	Channels []string  `json:"channels,omitempty"`
+	// Browsing is "ok", or why no page can be opened; empty when nothing is configured that could open one.
+	Browsing string   `json:"browsing,omitzero"`
+	Channels []string `json:"channels,omitempty"`
 	// Messengers is the health of each configured messenger.
 	Messengers []Health `json:"messengers,omitempty"`
 	Warnings   []string `json:"warnings,omitempty"`

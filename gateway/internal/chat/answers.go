@@ -54,6 +54,9 @@ func (d *Desk) statusText(ctx context.Context, _ claw.Message) (string, error) {
 	if s.Fix != "" {
 		lines[2] += ". To fix it: " + escape(s.Fix)
 	}
+	if s.Browsing != "" {
+		lines = append(lines, "Browsing: "+escape(s.Browsing))
+	}
 	for _, h := range s.Messengers {
 		line := escape(title(h.Messenger)) + ": " + escape(h.State)
 		if h.Account != "" {

@@ -86,6 +86,21 @@ func (b *Board) Tell(ctx context.Context, key string, session claw.SessionID, or
 	return nil
 }
 
+// Announce says one sentence to every user of every messenger and to every terminal: what concerns
+// all of them, like a part of SecureClaw that was turned off. It does not wait for anybody, and it is not
+// lost: what cannot be stored now is stored later, for as long as we live. A terminal that connects later
+// does not hear of it, because it may be over by then; the status says how things are.
+func (b *Board) Announce(key, text string) {
+	for _, channel := range messengers() {
+		for _, user := range b.o.Users[channel] {
+			if b.o.Users.Known(channel, user) {
+				b.putNow(addressee{channel, user}.text(key, escape(text), b.o.Now()))
+			}
+		}
+	}
+	b.all(wire.Down{Notice: &wire.Notice{Text: text}})
+}
+
 // Deliver puts a file into the outbox for the user who set a call's run in motion. It returns when
 // the file is stored; the user has it some time later.
 func (b *Board) Deliver(ctx context.Context, call gate.Call, name, mime, caption string, data []byte) error {

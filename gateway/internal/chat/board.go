@@ -19,12 +19,14 @@ const queueLength = 4096
 // maxQueued is about how many bytes may wait for one channel.
 const maxQueued = 16 << 20
 
-// BoardOptions is what a Board is made of; all fields are required.
+// BoardOptions is what a Board is made of; all fields but Inbox are required.
 type BoardOptions struct {
 	// Outbox shows to the users of messengers what must not be lost.
 	Outbox *outbox.Outbox
 	// Users may speak and answer on messengers; nobody else may.
 	Users Users
+	// Inbox takes the pictures that calls bring. The zero Inbox takes none.
+	Inbox Inbox
 	Now   func() time.Time
 	Log   *slog.Logger
 }
@@ -43,6 +45,8 @@ type Board struct {
 	wake    chan struct{}
 	upset   []outbox.Item // must be put, and are not yet
 	poke    chan struct{} // tells run of them
+
+	keeping sync.Mutex // held by the one who writes into the inbox
 }
 
 // member is one connected channel.

@@ -279,6 +279,25 @@ func TestUnknownEndsAreToldEverywhere(t *testing.T) {
 	}
 }
 
+// What concerns everybody reaches each user of a messenger once, and the terminals that are there.
+func TestAnnounce(t *testing.T) {
+	h := newHouse(t)
+	c := h.connect()
+	for range 2 {
+		h.board.Announce("browsing:off:1", "Browsing is off: *why*.")
+	}
+	if n := until(c, func(d wire.Down) *wire.Notice { return d.Notice }); n.Text != "Browsing is off: *why*." || n.Session != "" {
+		t.Errorf("notice = %+v", n)
+	}
+	b := h.bridge()
+	for _, user := range []string{anna, ben} {
+		b.showsTo(user, `Browsing is off: \*why\*.`)
+		if n := b.count(user, wire.SendText); n != 1 {
+			t.Errorf("%s was told %d times, want once", user, n)
+		}
+	}
+}
+
 func TestDeliver(t *testing.T) {
 	h := newHouse(t)
 	b := h.bridge()

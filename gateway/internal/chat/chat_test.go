@@ -210,7 +210,7 @@ func (h *house) start() {
 			return chat.Card(a), err
 		},
 	})
-	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: h.users, Now: h.now, Log: testLog(t)})
+	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: h.users, Inbox: h.inbox, Now: h.now, Log: testLog(t)})
 	h.board, h.db = board, db
 	door, err := gate.New(gate.Options{Tools: []gate.Tool{h.tool}, Store: db.Approvals(), Audit: log, Asker: board, Now: h.now, Step: h.step})
 	must(err)
@@ -226,7 +226,7 @@ func (h *house) start() {
 		Status: func(context.Context) wire.GatewayStatus {
 			return wire.GatewayStatus{
 				Version: "test", PID: 7, Started: h.fixed, Model: "test/parrot", Runner: "ok", Audit: "ok", Engine: "Docker_29 & more", Running: 1, Pending: 2,
-				Warnings: []string{"line\n\n# two"},
+				Browsing: "off: the way out let an *unlisted* name through", Warnings: []string{"line\n\n# two"},
 			}
 		},
 	})

@@ -71,6 +71,7 @@ func (w *watcher) step(r claw.ToolResult) wire.Step {
 	return wire.Step{
 		Run: string(w.run), Call: string(r.Call), Tool: r.Tool, Input: input, Status: string(r.Status), Tier: r.Tier.String(), Rule: r.Rule,
 		DurationMS: milliseconds(r.Duration), ContainerMS: milliseconds(r.Container), Content: cut(r.Content, maxShownContent),
+		Line: browseLine(input, r),
 	}
 }
 
@@ -142,6 +143,7 @@ func Card(a gate.Approval) *wire.Card {
 	}
 	if a.Result != nil {
 		c.Outcome, c.DurationMS = string(a.Result.Status), milliseconds(a.Result.Duration)
+		c.Line = browseLine(a.Action.Input, *a.Result)
 	}
 	return c
 }
@@ -161,6 +163,10 @@ func fitCards(approvals []gate.Approval) []wire.Card {
 
 // noticeText is the one line that says what ran without being asked about.
 func noticeText(action claw.Action, result claw.ToolResult, rule string) string {
+	took := time.Duration(result.Duration).Round(time.Millisecond)
+	if line := browseLine(action.Input, result); line != "" {
+		return fmt.Sprintf("%s: %s (%s, rule %s)", line, result.Status, took, rule)
+	}
 	var args struct {
 		Path    string `json:"path"`
 		Command string `json:"command"`
@@ -170,5 +176,5 @@ func noticeText(action claw.Action, result claw.ToolResult, rule string) string 
 	if what == "" {
 		what = cut(args.Command, 200)
 	}
-	return fmt.Sprintf("%s %s: %s (%s, rule %s)", action.Tool, what, result.Status, time.Duration(result.Duration).Round(time.Millisecond), rule)
+	return fmt.Sprintf("%s %s: %s (%s, rule %s)", action.Tool, what, result.Status, took, rule)
 }
