@@ -108,7 +108,7 @@ func executorKeys() []key {
 		{name: "timeout", kind: duration, def: "60s", min: float64(time.Second), max: float64(10 * time.Minute), meaning: "Most time of one call; then the container is killed."},
 		{name: "outputCap", kind: size, def: "64KiB", min: kib, max: 128 * kib, meaning: "Most of each output text; what is cut is said."},
 		{name: "tmp", kind: size, def: "64MiB", defFor: map[string]string{"web": "256MiB"}, min: mib, max: 4 * gib, meaning: "Size of /tmp. It counts as memory and nothing in it can be executed."},
-		{name: "fileSize", kind: size, def: "64MiB", min: 64 * kib, max: 64 * gib, meaning: "Most that one written file may hold."},
+		{name: "fileSize", kind: size, def: "64MiB", defFor: map[string]string{"web": "256MiB"}, min: 64 * kib, max: 64 * gib, meaning: "Most that one written file may hold."},
 		{name: "mounts", kind: list, each: &key{kind: text, meaning: "The name of a mount."}, meaning: "Names of mounts it may see. shell and file only."},
 		{name: "domains", kind: list, each: nameKey(), meaning: "Where pages of any site may get their parts from, such as scripts and fonts. web only. A page of such a name alone still asks."},
 	}

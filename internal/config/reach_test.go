@@ -261,7 +261,7 @@ func TestBrowserIsListedOrAbsent(t *testing.T) {
 	} {
 		cfg, _ := parse(t, text)
 		web, ok := cfg.Executors["web"]
-		if ok != want || ok && (web.Image != "secureclaw/executor-web:latest" || web.Memory != 1<<30 || web.CPUs != 2 || web.Tmp != 256<<20 || len(web.Mounts)+len(web.Domains) > 0) {
+		if ok != want || ok && (web.Image != "secureclaw/executor-web:latest" || web.Memory != 1<<30 || web.CPUs != 2 || web.Tmp != 256<<20 || web.FileSize != 256<<20 || len(web.Mounts)+len(web.Domains) > 0) {
 			t.Errorf("Parse(%q): web is %+v, %v; want it there: %v", text, web, ok, want)
 		}
 	}
