@@ -15,6 +15,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/secureclaw/secureclaw/internal/run"
+	"github.com/secureclaw/secureclaw/internal/tunnel"
 )
 
 // namePrefix and a token's id make a container's name. The engine takes a name once, which is a
@@ -34,6 +35,7 @@ type box struct {
 	stream client.ContainerAttachResult
 	out    *demux
 	answer answer
+	tunnel *tunnel.Host // of a web task that has begun
 	once   sync.Once
 	pumps  sync.WaitGroup
 }
@@ -190,6 +192,9 @@ func (b *box) hangUp() {
 // release hangs up and waits until nobody uses the stream any more.
 func (b *box) release() {
 	b.hangUp()
+	if b.tunnel != nil {
+		_ = b.tunnel.Close() // why it ended was told by the answer
+	}
 	b.pumps.Wait()
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/secureclaw/secureclaw/internal/run"
+	"github.com/secureclaw/secureclaw/internal/tunnel"
 )
 
 // Codes of the refusals made here, as in [run.Refusal].
@@ -169,8 +170,17 @@ func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) err
 // in the container ever write in the executor's name, the executor's own line makes two, and two
 // are none. A stream that stays open past endGrace (a loaded machine) is cut instead: what comes
 // later is never read, and the container is removed all the same.
+//
+// A web executor's stdin and stdout are a tunnel from behind the envelope on: its line comes in a stream
+// of that, and nothing but frames may ever come beside it. The tunnel and all that it serves have
+// ended when the result is returned.
 func (s *Sandbox) converse(ctx context.Context, b *box, t Task) run.Result {
-	b.talk(t.Envelope)
+	if t.Kind == kindWeb {
+		b.dig(ctx, t)
+		defer b.fill(t)
+	} else {
+		b.talk(t.Envelope)
+	}
 
 	var first lineOrError
 	select {
@@ -192,7 +202,7 @@ func (s *Sandbox) converse(ctx context.Context, b *box, t Task) run.Result {
 	defer grace.Stop()
 	select {
 	case err := <-b.answer.end:
-		if errors.Is(err, errMore) || errors.Is(err, errStderr) || errors.Is(err, errChunk) {
+		if errors.Is(err, errMore) || errors.Is(err, errStderr) || errors.Is(err, errChunk) || errors.Is(err, tunnel.ErrProtocol) {
 			return s.broken(ctx, b, err)
 		}
 		b.ended = err == nil
@@ -245,7 +255,9 @@ func (s *Sandbox) broken(ctx context.Context, b *box, cause error) run.Result {
 // kill ends the container at once. It hangs up first: an engine does not answer a kill while
 // output waits for a reader.
 func (s *Sandbox) kill(ctx context.Context, b *box) {
-	b.release()
+	b.hangUp()
+	// Only then: who serves a connection of the tunnel may take a moment to leave it.
+	defer b.release()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
 	defer cancel()
 	if _, err := b.engine.ContainerKill(ctx, b.id, client.ContainerKillOptions{Signal: "KILL"}); err != nil {

@@ -1,11 +1,15 @@
 package sandbox
 
 import (
+	"context"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
+
+	"github.com/secureclaw/secureclaw/internal/tunnel"
 )
 
 // Labels of our containers. They let a later start of the runner find what an earlier one left,
@@ -24,8 +28,14 @@ const VerifyKeyEnv = "SECURECLAW_VERIFY_KEY"
 // user is uid and gid of everything in a container, in decimal.
 const user = "1000"
 
-// shmSize is what engines write down by default; sealed containers have no /dev/shm at all.
-const shmSize = 64 << 20
+// What only the browser has. Its processes hand each other pictures and scripts in shared memory, which
+// counts as memory of the container; with less, large pages crash their renderer.
+const (
+	shmSize    = 64 << 20 // what engines write down by default; sealed containers have no /dev/shm at all
+	webShmSize = 256 << 20
+	nofile     = 1024
+	webNofile  = 4096
+)
 
 // Task is the whole world of one executor: verified, clipped, and nothing beyond it. Its zero
 // limits make a spec that [Sandbox.Run] refuses, because engines read zero as "no limit".
@@ -49,7 +59,18 @@ type Task struct {
 	Timeout   time.Duration // from the start of the container to its SIGKILL
 	VerifyKey string        // base64, see [VerifyKeyEnv]
 	Envelope  []byte        // one run.Envelope as JSON, without newline
+
+	// Out serves the connections that the executor of a web task opens, within Tunnel's limits: see
+	// [tunnel.Accept]. Each has returned before [Sandbox.Run] does. Nil, and for other kinds: no way out.
+	Out    func(ctx context.Context, conn net.Conn)
+	Tunnel tunnel.Limits
+	// Refused is told once, before Run returns, how many connections were refused because too many were
+	// open. It is not called when none were.
+	Refused func(connections int64)
 }
+
+// kindWeb is the kind whose stdin and stdout are a tunnel.
+const kindWeb = "web"
 
 // Mount is one folder of the host that the container sees. The zero Mode of access is reading.
 type Mount struct {
@@ -136,7 +157,7 @@ func spec(t Task, p place) (*container.Config, *container.HostConfig) {
 			NanoCPUs:   t.NanoCPUs,
 			PidsLimit:  &pids,
 			Ulimits: []*container.Ulimit{
-				limit("nofile", 1024),
+				limit("nofile", nofile),
 				limit("fsize", t.FileSize),
 				limit("core", 0),
 			},
@@ -149,8 +170,10 @@ func spec(t Task, p place) (*container.Config, *container.HostConfig) {
 		},
 		ReadonlyPaths: []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
 	}
-	if t.Kind == "web" {
+	if t.Kind == kindWeb {
 		host.IpcMode = "private" // Chromium's processes share memory in /dev/shm
+		host.ShmSize = webShmSize
+		host.Ulimits[0] = limit("nofile", webNofile)
 	}
 	for i, m := range t.Mounts {
 		host.Mounts = append(host.Mounts, bind(m.Source, m.Target, m.Writable))
