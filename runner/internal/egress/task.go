@@ -1,0 +1,194 @@
+package egress
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/secureclaw/secureclaw/internal/domain"
+	"github.com/secureclaw/secureclaw/internal/run"
+)
+
+// maxDecisions is how many different ones a task tells. A page can ask for names without end; after
+// this many the names are left out, and only what was decided is counted.
+const maxDecisions = 256
+
+// Task is the way out of one task. The zero Task refuses everything.
+type Task struct {
+	proxy    *Proxy
+	names    domain.List
+	up, down atomic.Int64
+
+	mu      sync.Mutex
+	told    func(run.Egress)
+	streams int
+	served  int64
+	seen    map[decision]*record
+	order   []*record
+	closed  bool
+}
+
+// decision is what makes two events the same.
+type decision struct {
+	name    domain.Name
+	code    domain.Code
+	address netip.Addr
+}
+
+type record struct {
+	event run.Egress
+	count int64
+}
+
+// Serve handles one connection of the browser until it ends, and closes it. It starts with one
+// CONNECT request (RFC 9110 section 9.3.6).
+func (t *Task) Serve(ctx context.Context, conn net.Conn) {
+	browser := &shutter{Conn: conn}
+	defer browser.Close()
+	if err := t.enter(); err != nil {
+		t.tell(decision{code: domain.CodeOf(err)}, err)
+		answerRefusal(browser, domain.CodeOf(err))
+		return
+	}
+	defer t.leave()
+	stop := context.AfterFunc(ctx, func() { browser.Close() })
+	defer stop()
+
+	var d decision
+	err := t.serve(ctx, browser, &d)
+	switch {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		err = refuse(codeLimit, "the time of the task was over")
+	case ctx.Err() != nil || errors.Is(err, errGone):
+		return // whoever ended the task knows; whoever hung up unasked for nothing was refused
+	}
+	if d.code = domain.CodeOf(err); d.code != "" {
+		t.tell(d, err)
+	}
+}
+
+// serve applies the rules in their order; the first that refuses ends it. d becomes what is known
+// about the connection so far.
+func (t *Task) serve(ctx context.Context, browser *shutter, d *decision) (err error) {
+	p := t.proxy
+	answered := false
+	defer func() {
+		switch code := domain.CodeOf(err); {
+		case code == "" || ctx.Err() != nil:
+		case !answered:
+			answerRefusal(browser, code)
+		case code != codeLimit && code != codeIdle:
+			answerAlert(browser)
+		}
+	}()
+
+	browser.expire(time.Now().Add(p.limits.Idle))
+	in := bufio.NewReaderSize(browser, maxHead)
+	if d.name, err = readRequest(in); err != nil {
+		return err
+	}
+	if !t.names.Covers(d.name) {
+		return refuse(domain.CodeNotAllowed, "%s is not on the list of this call", d.name)
+	}
+	vetted, err := p.vet(ctx, d.name)
+	if err != nil {
+		return err
+	}
+	site, to, err := p.dial(ctx, vetted)
+	if err != nil {
+		return err
+	}
+	defer site.Close()
+	d.address = to.Addr()
+
+	answered = true
+	if err := answerEstablished(browser); err != nil {
+		return errGone
+	}
+	browser.expire(time.Now().Add(p.limits.Hello))
+	hello, err := readHello(in, d.name)
+	if err != nil {
+		return err
+	}
+	browser.expire(time.Time{})
+	t.tell(*d, nil)
+	return t.carry(ctx, &passage{task: t, name: d.name, browser: browser, in: in, site: site}, hello)
+}
+
+// enter counts a connection in, or refuses it before a byte of it is read.
+func (t *Task) enter() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.served++
+	switch {
+	case t.closed || t.proxy == nil:
+		return refuse(codeLimit, "the task has no way out")
+	case !t.proxy.limits.complete():
+		return refuse(codeLimit, "the limits of the way out allow nothing")
+	case t.streams >= t.proxy.limits.Streams:
+		return refuse(codeLimit, "%d connections are open, which is the most", t.streams)
+	}
+	t.streams++
+	return nil
+}
+
+func (t *Task) leave() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.streams--
+}
+
+// tell tells a decision the first time; err is why it was refused, nil when it was not. The lock is
+// held while told runs, so nothing comes after the totals.
+func (t *Task) tell(d decision, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed || t.told == nil {
+		return
+	}
+	if t.seen[d] == nil && len(t.seen) >= maxDecisions {
+		d = decision{code: d.code}
+	}
+	if r := t.seen[d]; r != nil {
+		r.count++
+		return
+	}
+	event := run.Egress{Name: string(d.name), Allowed: err == nil, Code: string(d.code)}
+	if err != nil {
+		event.Text = err.Error()
+	}
+	if d.address.IsValid() {
+		event.Address = d.address.String()
+	}
+	r := &record{event, 1}
+	t.seen[d] = r
+	t.order = append(t.order, r)
+	t.told(event)
+}
+
+// Close ends the task's accounting and tells the totals and the repetitions that were only counted:
+// each event again with the number of times in all, and at last the one that is marked as total. It is
+// called when every Serve has returned; one that comes later is refused.
+func (t *Task) Close() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return
+	}
+	t.closed = true
+	if t.told == nil {
+		return
+	}
+	for _, r := range t.order {
+		if r.count > 1 {
+			r.event.Count = r.count
+			t.told(r.event)
+		}
+	}
+	t.told(run.Egress{Allowed: t.up.Load() > 0, Total: true, Count: t.served, Up: t.up.Load(), Down: t.down.Load()})
+}
