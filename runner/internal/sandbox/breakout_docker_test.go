@@ -72,8 +72,7 @@ func TestSealedFromInside(t *testing.T) {
 // The browser's filter gives a user namespace, which Chromium's own sandbox is made of, and no more.
 func TestBrowserFilterFromInside(t *testing.T) {
 	b := newBed(t)
-	task := b.task(t, "probe", "")
-	task.Kind = "web"
+	task := b.webTask(t, "probe", "")
 	got := insideOf(t, b, task)
 	for name, want := range map[string]string{
 		"clone newuser": "ok", "clone newns": "EPERM", "clone3": "ENOSYS", "unshare mount": "EPERM", "setns": "EPERM",

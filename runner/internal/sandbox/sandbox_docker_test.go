@@ -22,6 +22,7 @@ import (
 
 	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/internal/strict"
+	"github.com/secureclaw/secureclaw/internal/tunnel"
 )
 
 // engineHost is the real engine. A test that cannot reach it fails: a fence nobody tried is no fence.
@@ -138,9 +139,19 @@ func (b *bed) containers(tb testing.TB) []string {
 	return out
 }
 
-func (b *bed) task(tb testing.TB, do, arg string) Task {
+func (b *bed) task(tb testing.TB, do, arg string) Task { return b.taskOf(tb, do, arg, false) }
+
+// webTask is a task for a web executor, good or hostile, with limits for its way out and no way out.
+func (b *bed) webTask(tb testing.TB, do, arg string) Task {
+	task := b.taskOf(tb, do, arg, true)
+	task.Kind = kindWeb
+	task.Tunnel = tunnel.Limits{Streams: 64, Window: tunnel.Window, Idle: time.Minute}
+	return task
+}
+
+func (b *bed) taskOf(tb testing.TB, do, arg string, web bool) Task {
 	tb.Helper()
-	input, err := strict.Encode(map[string]string{"do": do, "arg": arg})
+	input, err := strict.Encode(map[string]any{"do": do, "arg": arg, "tunnel": web})
 	if err != nil {
 		tb.Fatal(err)
 	}

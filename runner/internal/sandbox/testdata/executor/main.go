@@ -39,14 +39,19 @@ func main() {
 	var envelope run.Envelope
 	var task run.Task
 	var input struct {
-		Do  string `json:"do"`
-		Arg string `json:"arg"`
+		Do     string `json:"do"`
+		Arg    string `json:"arg"`
+		Tunnel bool   `json:"tunnel"`
 	}
 	for _, err := range []error{strict.Decode(line, &envelope), strict.Decode(envelope.Task, &task), strict.Decode(task.Input, &input)} {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "bad task:", err)
 			os.Exit(9)
 		}
+	}
+	if input.Tunnel {
+		web(in, task.Call, input.Do, input.Arg)
+		return
 	}
 	act(task.Call, input.Do, input.Arg)
 }
