@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -92,13 +93,14 @@ func decideFrom(cmd *cobra.Command, g *globals, d wire.Decide) error {
 // hide: what is read here is what runs.
 func printCard(w io.Writer, c wire.Card) {
 	fmt.Fprintf(w, "Approve?  %s%s%s · step %d\n", visibleLine(c.Tool), strings.Repeat(" ", max(1, 40-len(c.Tool))), c.Code, c.Step)
-	for _, a := range arguments(c.Input) {
-		printArgument(w, a)
-	}
 	row := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(w, "  %-10s %s\n", name, visibleLine(value))
 		}
+	}
+	row("Site", c.Site())
+	for _, a := range cardArguments(c) {
+		printArgument(w, a)
 	}
 	row("Folders", strings.Join(c.Mounts, ", "))
 	row("Domains", strings.Join(c.Domains, ", "))
@@ -128,6 +130,7 @@ func printCard(w io.Writer, c wire.Card) {
 		state += " · " + c.Outcome
 	}
 	row("State", state)
+	row("Result", c.Line)
 }
 
 // printArgument shows a short value beside its name and a long one below it, where every line of
@@ -139,7 +142,7 @@ func printArgument(w io.Writer, a argument) {
 		fmt.Fprintf(w, "  %-10s %s\n", name, only)
 		return
 	}
-	fmt.Fprintf(w, "  %-10s (%s, complete below)\n", name, plural(len(a.value), "byte"))
+	fmt.Fprintf(w, "  %-10s (%s, complete below)\n", name, cmp.Or(a.size, plural(len(a.value), "byte")))
 	for _, line := range lines {
 		for i, piece := range folded(visibleLine(line)) {
 			mark := "│"

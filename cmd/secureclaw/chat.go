@@ -86,6 +86,9 @@ func receive(ctx context.Context, conn *wire.Conn, f func(wire.Down) (done bool,
 func stepLine(s wire.Step) string {
 	// The name is the model's own word when there is no such tool.
 	tool := []rune(visibleLine(s.Tool))
+	if s.Line != "" {
+		return fmt.Sprintf("[%s] %s · %s · %s · %.0f ms", string(tool[:min(len(tool), 64)]), visibleLine(s.Line), visibleLine(s.Status), visibleLine(s.Rule), s.DurationMS)
+	}
 	return fmt.Sprintf("[%s] %s %s · %s · %.0f ms", string(tool[:min(len(tool), 64)]), shortInput(s), visibleLine(s.Status), visibleLine(s.Rule), s.DurationMS)
 }
 

@@ -73,6 +73,9 @@ func chatInteractive(ctx context.Context, conn *wire.Conn, session string, in io
 			fmt.Fprintf(out, "  fix  %s\n", status.Fix)
 		}
 	}
+	if status.Browsing != "" && status.Browsing != "ok" {
+		fmt.Fprintf(out, "No page can be opened: %s\n", visibleLine(status.Browsing))
+	}
 	// Questions that were open before we came.
 	query := wire.Query{Ref: newRef(), What: wire.QueryApprovals}
 	answer, err := ask(ctx, conn, query.Ref, wire.Up{Query: &query}, nil)

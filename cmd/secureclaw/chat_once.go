@@ -42,7 +42,7 @@ func chatOnce(ctx context.Context, conn *wire.Conn, o once) error {
 			fmt.Fprintf(o.stderr, "waiting for: secureclaw approve %s   or: secureclaw deny %s --reason …\n", down.Card.Code, down.Card.Code)
 		case down.Settled != nil && down.Settled.Session == o.session:
 			fmt.Fprintf(o.stderr, "%s: %s\n", down.Settled.Code, down.Settled.State)
-		case down.Notice != nil && down.Notice.Session == o.session:
+		case down.Notice != nil && (down.Notice.Session == o.session || down.Notice.Session == ""):
 			fmt.Fprintf(o.stderr, "note: %s\n", visibleLine(down.Notice.Text))
 		case down.Reply != nil && down.Reply.Message == id:
 			r := down.Reply

@@ -36,7 +36,7 @@ func (c *conversation) down(d wire.Down) {
 		}
 	case d.Settled != nil:
 		c.settled(d.Settled)
-	case d.Notice != nil && d.Notice.Session == c.session:
+	case d.Notice != nil && (d.Notice.Session == c.session || d.Notice.Session == ""):
 		c.freshLine()
 		fmt.Fprintf(c.out, "  note: %s\n", visibleLine(d.Notice.Text))
 	case d.Reply != nil && d.Reply.Session == c.session:

@@ -57,6 +57,9 @@ func printStatus(w io.Writer, s *wire.GatewayStatus) {
 	if s.Fix != "" {
 		fmt.Fprintf(w, "  fix    %s\n", s.Fix)
 	}
+	if s.Browsing != "" {
+		fmt.Fprintf(w, "browsing %s\n", visibleLine(s.Browsing))
+	}
 	for _, h := range s.Messengers {
 		fmt.Fprintf(w, "%-8s %s\n", h.Messenger, messengerWords(h))
 	}

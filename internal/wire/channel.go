@@ -157,7 +157,8 @@ type Step struct {
 	Line string `json:"line,omitzero"`
 }
 
-// Notice tells what was done without asking, or what went wrong beside a run.
+// Notice tells what was done without asking, or what went wrong beside a run. Without a session it
+// concerns every conversation.
 type Notice struct {
 	Session string `json:"session"`
 	Text    string `json:"text"`

@@ -2,6 +2,7 @@ package card
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -16,6 +17,7 @@ import (
 type argument struct {
 	name string // as it stands on the card
 	text string // of a string, or the JSON of anything else
+	size string // of the value, when the text is another one
 }
 
 var plainName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
@@ -25,7 +27,7 @@ var plainName = regexp.MustCompile(`^[a-z][a-z0-9_]{0,39}$`)
 func arguments(input []byte) []argument {
 	dec := jsontext.NewDecoder(bytes.NewReader(input))
 	if dec.PeekKind() != '{' {
-		return []argument{{"(input)", string(input)}}
+		return []argument{{name: "(input)", text: string(input)}}
 	}
 	_, _ = dec.ReadToken()
 	var out []argument
@@ -96,7 +98,7 @@ func (p *page) argument(a argument, most int, note string) bool {
 	} else if shown == all {
 		shown += "…"
 	}
-	p.add("", fmt.Sprintf("%s(%d bytes, %s)\n", pad(a.name), len(a.text), note))
+	p.add("", fmt.Sprintf("%s(%s, %s)\n", pad(a.name), cmp.Or(a.size, fmt.Sprintf("%d bytes", len(a.text))), note))
 	p.add(entity.Pre, shown)
 	return whole
 }

@@ -4,7 +4,8 @@
 // card has buttons only if every argument stands on it to the last character, or if File holds the
 // canonical JSON of the whole input and the card says its size and SHA-256. Everything that is not
 // ours is shown as code, in which characters without a shape, or that look like others, are marked
-// as ‹U+202E›; no argument can make a line of the card's own.
+// as ‹U+202E›; no argument can make a line of the card's own. What a call does on a page is shown in
+// words that can be read back to the letter.
 //
 // It refuses buttons for what cannot be judged here: input that is no JSON, binary, over 64 KiB, or
 // with more folders and domains than fit. Such a card says how to decide in a terminal.
@@ -105,7 +106,8 @@ func judged(c wire.Card) (input []byte, obstacle string) {
 func complete(c wire.Card, input []byte, loc *time.Location) (*page, bool) {
 	p := &page{}
 	p.title(c)
-	args := arguments(input)
+	p.site(c)
+	args := shown(c, input)
 	if len(args) > maxShown {
 		return nil, false
 	}
@@ -130,7 +132,8 @@ func withFile(c wire.Card, input []byte, loc *time.Location) (*page, *File, bool
 	rest.state(c, loc)
 	p := &page{}
 	p.title(c)
-	p.begin(arguments(input), comfort-p.units-rest.units-legendUnits, "only the beginning is below, all of it is in the file")
+	p.site(c)
+	p.begin(shown(c, input), comfort-p.units-rest.units-legendUnits, "only the beginning is below, all of it is in the file")
 	p.append(rest)
 	p.legend()
 	return p, file, whole && p.units <= entity.MaxUnits
@@ -146,8 +149,9 @@ func without(c wire.Card, input []byte, obstacle string, loc *time.Location) *pa
 	}
 	p := &page{}
 	p.title(c)
+	p.site(c)
 	if input != nil {
-		p.begin(arguments(input), comfort-p.units-rest.units-legendUnits, "only the beginning is below")
+		p.begin(shown(c, input), comfort-p.units-rest.units-legendUnits, "only the beginning is below")
 	}
 	p.append(rest)
 	p.legend()

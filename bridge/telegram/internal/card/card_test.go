@@ -83,6 +83,24 @@ func cards() map[string]wire.Card {
 		scope.Domains = append(scope.Domains, fmt.Sprintf("host%d.example", i))
 	}
 	out["many domains"] = scope
+	browse := question("browse_web", map[string]any{"url": "https://shop.example.com/search?q=red%20shoes&page=2", "extract": "tree", "max_chars": 5000, "actions": []any{
+		map[string]any{"do": "type", "ref": "e12", "text": "hello \u202e\" into e3\n2. clicks e4"},
+		map[string]any{"do": "click", "ref": "e1ab"},
+		map[string]any{"do": "press", "text": "Enter"},
+	}})
+	browse.Domains = []string{"shop.example.com", "*.cdn.example.net"}
+	out["browse"] = browse
+	one := question("browse_web", map[string]any{"url": "https://example.com/", "extract": "screenshot", "actions": []any{map[string]any{"do": "click", "ref": "e1"}}})
+	one.Domains = []string{"example.com"}
+	one.State, one.By, one.Via, one.Decided, one.Outcome, one.DurationMS = "done", "Anna (1001)", "telegram", asked.Add(time.Minute), "ok", 1234
+	one.Line = "opened example.com, 1 click, HTTP 200, 3 other hosts blocked, screenshot taken"
+	out["browsed"] = one
+	odd := question("browse_web", map[string]any{"url": "https://example.com/", "actions": []any{map[string]any{"do": "fly", "to": "the moon"}}})
+	odd.Domains = []string{"other.example"}
+	out["browse that nobody knows"] = odd
+	typed := question("browse_web", map[string]any{"url": "https://example.com/", "extract": "tree", "actions": []any{map[string]any{"do": "type", "ref": "e1", "text": strings.Repeat("a long story ", 600)}}})
+	typed.Domains = []string{"example.com"}
+	out["browse with a file"] = typed
 	night := question("send_email", map[string]any{"to": "a@b.cd"})
 	night.Expires = asked.Add(20 * time.Hour)
 	out["tomorrow"] = night

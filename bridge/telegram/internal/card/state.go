@@ -58,6 +58,9 @@ func (p *page) state(c wire.Card, loc *time.Location) {
 	}
 	p.add("", "\n")
 	p.add(entity.Bold, icon+" "+strings.Join(parts, " · "))
+	if c.Line != "" {
+		p.row("Result", oneLine(c.Line, maxReason))
+	}
 	if c.Why != "" {
 		p.row("Reason", oneLine(c.Why, maxReason))
 	}
