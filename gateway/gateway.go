@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/agent"
@@ -80,10 +81,10 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	box := newOutbox(o, db, log)
-	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: users(o), Now: o.Now, Log: o.Log})
+	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: users(o), Inbox: inbox(o.Config), Now: o.Now, Log: o.Log})
 	hands := dispatch.New(dispatch.Options{
 		Socket: o.RunnerSocket, Program: "secureclaw " + o.Version, Minter: capability.NewMinter(mintKey, o.Now), Config: o.Config,
-		Deliver: board.Deliver,
+		Deliver: board.Deliver, Keep: board.Keep, Egress: egress(o, log),
 	})
 	door, err := gate.New(gate.Options{
 		Tools: hands.Tools(), Policy: rules, Store: db.Approvals(), Audit: log, Asker: board,
@@ -132,13 +133,21 @@ func Run(ctx context.Context, o Options) (err error) {
 	if _, err := log.Append(ctx, audit.Record{Kind: "gateway.started", Fields: map[string]any{"version": o.Version, "model": model.Name()}}); err != nil {
 		return err
 	}
-	return serve(ctx, desk, door, ln)
+	var watched *browsing
+	if _, ok := o.Config.Executors["web"]; ok {
+		watched = &browsing{status: hands.Status, announce: board.Announce, note: note(o, log), now: o.Now, off: wasOff(ctx, o)}
+	}
+	return serve(ctx, desk, door, watched, ln)
 }
 
-// serve runs the two loops of the gateway; the end of one ends the other.
-func serve(ctx context.Context, desk *chat.Desk, door *gate.Gate, ln *wire.Listener) error {
+// serve runs the loops of the gateway; the end of desk or door ends the others. watched may be nil.
+func serve(ctx context.Context, desk *chat.Desk, door *gate.Gate, watched *browsing, ln *wire.Listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+	var beside sync.WaitGroup
+	defer func() { cancel(nil); beside.Wait() }()
+	if watched != nil {
+		beside.Go(func() { watched.run(ctx) })
+	}
 	expired := make(chan error, 1)
 	go func() {
 		err := door.RunExpiry(ctx)
@@ -189,19 +198,25 @@ func status(ctx context.Context, o Options, started time.Time, model string, han
 	runner, err := hands.Status(ctx)
 	if err != nil {
 		s.Runner, s.Fix = err.Error(), "secureclaw up starts it; look into its log"
+		if _, ok := o.Config.Executors["web"]; ok {
+			s.Browsing = "the runner does not answer"
+		}
 		return s
 	}
 	s.RunnerUp, s.Engine = true, runner.Engine
 	problem := runner.Problem
 	for _, e := range runner.Executors {
-		if problem == nil {
+		if problem == nil && e.Kind != "web" {
 			problem = e.Problem
 		}
 	}
 	if problem != nil {
-		s.Runner, s.Fix = problem.What, problem.Fix
-		if problem.Why != "" {
-			s.Runner += " " + problem.Why // each is a sentence
+		s.Runner, s.Fix = sentences(problem.What, problem.Why), problem.Fix
+	}
+	if _, ok := o.Config.Executors["web"]; ok {
+		s.Browsing = "ok"
+		if web := problemOf(runner, "web"); web != nil {
+			s.Browsing = sentences(web.What, web.Why, web.Fix)
 		}
 	}
 	return s

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/audit"
+	"github.com/secureclaw/secureclaw/gateway/internal/gate"
+	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/internal/strict"
 )
 
@@ -62,12 +64,46 @@ func entryWords(e audit.Entry) string {
 		return join("asked about", word("tool"), bracket(word("code")))
 	case audit.KindApprovalDecided, audit.KindApprovalExpired:
 		return join(word("state"), word("tool"), bracket(word("code")))
+	case audit.KindEgress:
+		return egressWords(f)
+	case kindBrowsingOff:
+		return "browsing was switched off: the test of the way out failed"
+	case kindBrowsingOn:
+		return "browsing works again"
 	case "stranger":
 		return join("a stranger on", word("channel"), bracket(word("user")))
 	case "forbidden":
 		return join("not allowed:", word("channel"), word("user"))
 	default:
 		return e.Kind
+	}
+}
+
+// egress writes what the runner decided about a connection of a call. It precedes no effect of ours: the
+// connection was made or refused by then.
+func egress(o Options, log *audit.Log) func(gate.Call, run.Egress) {
+	return func(call gate.Call, e run.Egress) {
+		err := log.Note(audit.Record{Kind: audit.KindEgress, Session: string(call.Session), Run: string(call.Run), Call: string(call.ID), Fields: e})
+		if err != nil {
+			o.Log.Error("a connection of a page was not recorded", "call", call.ID, "allowed", e.Allowed, "err", err)
+		}
+	}
+}
+
+// egressWords says a connection without its host, which is somebody's reading.
+func egressWords(f map[string]any) string {
+	number := func(name string) int64 {
+		n, _ := f[name].(float64)
+		return int64(n)
+	}
+	switch allowed, _ := f["allowed"].(bool); {
+	case f["total"] == true:
+		return fmt.Sprintf("a page's connections: %d, %d bytes out, %d bytes in", number("count"), number("up"), number("down"))
+	case allowed:
+		return "a page was let through to a host"
+	default:
+		code, _ := f["code"].(string)
+		return strings.TrimSpace("a page was kept from a host " + bracket(code))
 	}
 }
 

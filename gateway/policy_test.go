@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	defaults "github.com/secureclaw/secureclaw/config"
@@ -45,6 +47,10 @@ func TestShippedTiers(t *testing.T) {
 		{"write_file", `{"path":".bashrc","content":"x"}`, ask},
 		{"write_file", `{"path":".vscode/tasks.json","content":"x"}`, ask},
 		{"write_file", `{"path":"../etc/passwd","content":"x"}`, refuse},
+		{"browse_web", `{"url":"https://example.com/"}`, ask},
+		{"browse_web", `{"url":"http://example.com/"}`, refuse},
+		{"browse_web", `{"url":"https://127.0.0.1/"}`, refuse},
+		{"browse_web", `{"url":"https://localhost/"}`, refuse},
 		{"format_disk", `{}`, refuse},
 		{"read_file", `{"path":"a","path":"b"}`, refuse},
 	} {
@@ -54,6 +60,28 @@ func TestShippedTiers(t *testing.T) {
 		}
 		if got.Tier != tc.want || (tc.want == refuse) != (got.Refused != "") {
 			t.Errorf("Judge(%s %s) = %q %q by %s, want %q", tc.tool, tc.args, got.Tier, got.Refused, got.Rule, tc.want)
+		}
+	}
+}
+
+// What a user gets who trusts a site, with all that is explained about it.
+func TestTrustedSitesAreExplained(t *testing.T) {
+	cfg := shipped(t)
+	cfg.TrustedDomains = []config.Site{{Name: "example.com", With: []string{"cdn.example.net"}}}
+	for url, want := range map[string]struct{ tier, domains, why string }{
+		"https://example.com/a?b=c":      {"notify", "example.com cdn.example.net", ""},
+		"https://EXAMPLE.com":            {"notify", "example.com cdn.example.net", ""},
+		"https://www.example.com/":       {"requireApproval", "www.example.com", `"www.example.com" is not one of trustedDomains`},
+		"https://cdn.example.net/":       {"requireApproval", "cdn.example.net", `"cdn.example.net" is not one of trustedDomains`},
+		"https://example.com.evil.test/": {"requireApproval", "example.com.evil.test", "is not one of trustedDomains"},
+	} {
+		got, err := gateway.Judge(cfg, "browse_web", fmt.Appendf(nil, `{"url":%q}`, url))
+		if err != nil {
+			t.Fatal(err)
+		}
+		said := fmt.Sprint(got.Steps)
+		if got.Tier != want.tier || strings.Join(got.Domains, " ") != want.domains || !strings.Contains(said, want.why) || len(got.Mounts) != 0 {
+			t.Errorf("Judge(%s) = %+v, want %s of %q because %s", url, got, want.tier, want.domains, want.why)
 		}
 	}
 }

@@ -181,12 +181,26 @@ func (d *Dispatch) picture(ctx context.Context, call gate.Call, action claw.Acti
 	return rest, images, err == nil
 }
 
-// show gives a screenshot to the user and says to the model whether that was possible.
+// show gives a screenshot to the user, as a message and as a file, and says to the model what became of it.
 func (d *Dispatch) show(ctx context.Context, call gate.Call, image claw.Image) string {
-	if d.hand == nil || d.hand(ctx, call, image.Name, image.MIME, "", image.Data) != nil {
+	shown := d.hand != nil && d.hand(ctx, call, image.Name, image.MIME, "", image.Data) == nil
+	file := ""
+	if d.keep != nil {
+		var err error
+		if file, err = d.keep(ctx, call, image.Name, image.MIME, image.Data); err != nil {
+			file = ""
+		}
+	}
+	switch {
+	case shown && file != "":
+		return "The user sees the screenshot too; it is kept as " + file + "."
+	case shown:
+		return "The user sees the screenshot too."
+	case file != "":
+		return "The screenshot is kept as " + file + ", and the user is told where it lies; it cannot be shown in this conversation."
+	default:
 		return "The screenshot cannot be shown to the user in this conversation; say in words what is on it."
 	}
-	return "The user sees the screenshot too."
 }
 
 // pictureName is what the user sees, empty for a type that is none of a screenshot.

@@ -123,17 +123,20 @@ func TestScreenshots(t *testing.T) {
 	for name, tc := range map[string]struct {
 		picture run.Picture
 		answer  error
+		kept    string
 		images  int
 		note    string
 	}{
-		"a picture":                 {run.Picture{MIME: "image/png", Width: 4, Height: 4, Data: shot(t, "image/png")}, nil, 1, "The user sees the screenshot too."},
-		"a photograph":              {run.Picture{MIME: "image/jpeg", Width: 4, Height: 4, Data: shot(t, "image/jpeg")}, nil, 1, "The user sees the screenshot too."},
-		"a terminal":                {run.Picture{MIME: "image/png", Data: shot(t, "image/png")}, errors.New("this is a terminal"), 1, "cannot be shown"},
-		"a page under a false name": {run.Picture{MIME: "image/png", Data: []byte("<html><script>alert(1)</script>")}, nil, 0, "left out"},
-		"another type of picture":   {run.Picture{MIME: "image/jpeg", Data: shot(t, "image/png")}, nil, 0, "left out"},
-		"a type with code in it":    {run.Picture{MIME: "image/svg+xml", Data: []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`)}, nil, 0, "left out"},
-		"no data":                   {run.Picture{MIME: "image/png"}, nil, 0, "left out"},
-		"too large":                 {run.Picture{MIME: "image/png", Data: append(shot(t, "image/png"), make([]byte, run.MaxPicture)...)}, nil, 0, "left out"},
+		"a picture":                 {run.Picture{MIME: "image/png", Width: 4, Height: 4, Data: shot(t, "image/png")}, nil, "", 1, "The user sees the screenshot too."},
+		"a photograph":              {run.Picture{MIME: "image/jpeg", Width: 4, Height: 4, Data: shot(t, "image/jpeg")}, nil, "", 1, "The user sees the screenshot too."},
+		"a terminal":                {run.Picture{MIME: "image/png", Data: shot(t, "image/png")}, errors.New("this is a terminal"), "", 1, "cannot be shown"},
+		"a file":                    {run.Picture{MIME: "image/png", Data: shot(t, "image/png")}, nil, "/inbox/a.png", 1, "sees the screenshot too; it is kept as /inbox/a.png."},
+		"a file for a terminal":     {run.Picture{MIME: "image/png", Data: shot(t, "image/png")}, errors.New("this is a terminal"), "/inbox/a.png", 1, "kept as /inbox/a.png, and the user is told"},
+		"a page under a false name": {run.Picture{MIME: "image/png", Data: []byte("<html><script>alert(1)</script>")}, nil, "", 0, "left out"},
+		"another type of picture":   {run.Picture{MIME: "image/jpeg", Data: shot(t, "image/png")}, nil, "", 0, "left out"},
+		"a type with code in it":    {run.Picture{MIME: "image/svg+xml", Data: []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`)}, nil, "", 0, "left out"},
+		"no data":                   {run.Picture{MIME: "image/png"}, nil, "", 0, "left out"},
+		"too large":                 {run.Picture{MIME: "image/png", Data: append(shot(t, "image/png"), make([]byte, run.MaxPicture)...)}, nil, "", 0, "left out"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []delivered
@@ -141,7 +144,16 @@ func TestScreenshots(t *testing.T) {
 				got = append(got, delivered{call, name, mime, caption, data})
 				return tc.answer
 			}
-			result := browse(t, dispatch.Options{Deliver: deliver}, page(t, run.BrowseResult{URL: "https://example.com/", Title: "Hello", Notes: []string{"a dialog"}, Image: &tc.picture}))
+			keep := func(_ context.Context, call gate.Call, name, mime string, data []byte) (string, error) {
+				if call.ID != "call_1" || name == "" || mime != tc.picture.MIME || !bytes.Equal(data, tc.picture.Data) || tc.images == 0 {
+					t.Errorf("kept %q, %q, %d bytes for %+v", name, mime, len(data), call)
+				}
+				if tc.kept == "" {
+					return "", errors.New("no folder")
+				}
+				return tc.kept, nil
+			}
+			result := browse(t, dispatch.Options{Deliver: deliver, Keep: keep}, page(t, run.BrowseResult{URL: "https://example.com/", Title: "Hello", Notes: []string{"a dialog"}, Image: &tc.picture}))
 			var said run.BrowseResult
 			if err := strict.Decode([]byte(result.Content), &said); err != nil || said.Image != nil || said.Title != "Hello" || len(said.Notes) != 2 || !strings.Contains(said.Notes[1], tc.note) {
 				t.Errorf("the model reads %s, %v; want the page without its picture and a note with %q", result.Content, err, tc.note)

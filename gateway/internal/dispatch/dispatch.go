@@ -35,6 +35,7 @@ type Dispatch struct {
 	minter *capability.Minter
 	cfg    *config.Config
 	hand   Deliver
+	keep   Keep
 	egress func(gate.Call, run.Egress)
 
 	spare    spare
@@ -47,6 +48,10 @@ type Dispatch struct {
 // error says in words why this conversation cannot show it.
 type Deliver func(ctx context.Context, call gate.Call, name, mime, caption string, data []byte) error
 
+// Keep makes a file of a picture, where the tools for files find it, and says where that is. An error
+// says in words why there is none.
+type Keep func(ctx context.Context, call gate.Call, name, mime string, data []byte) (path string, err error)
+
 // Options is what a Dispatch is made of. Without Socket and Minter nothing runs, but calls can be prepared.
 type Options struct {
 	Socket  string // where the runner listens
@@ -56,6 +61,8 @@ type Options struct {
 	// Deliver takes the files of send_file and the screenshots of browse_web; nil: no conversation can
 	// show files.
 	Deliver Deliver
+	// Keep takes the screenshots, too; nil: they become no files.
+	Keep Keep
 	// Egress is told what the runner decided about each connection of a call, in order and before the
 	// call's result is handed on; nil: nobody wants to know.
 	Egress func(call gate.Call, e run.Egress)
@@ -69,6 +76,7 @@ func New(o Options) *Dispatch {
 		minter: o.Minter,
 		cfg:    o.Config,
 		hand:   o.Deliver,
+		keep:   o.Keep,
 		egress: o.Egress,
 		spare:  spare{idle: spareFor, pace: sparePace},
 
