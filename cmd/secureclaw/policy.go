@@ -60,6 +60,17 @@ func printJudgement(cmd *cobra.Command, j gateway.Judgement) {
 	for _, d := range j.Domains {
 		fmt.Fprintf(out, "  domain   %s\n", d)
 	}
+	if j.Tier == "requireApproval" {
+		for _, s := range j.Steps {
+			if s.Why != "" {
+				fmt.Fprintf(out, "  not      %s: %s\n", visibleLine(s.Rule), visibleLine(s.Why))
+			}
+		}
+		return
+	}
+	if len(j.Domains) > 0 {
+		fmt.Fprintln(out, "  but      it asks for a message that came late, and where strangers' text was read before and neither you nor a page gave this address")
+	}
 }
 
 // checkRules compiles the rules and runs their examples; what is wrong is told like any other error of the file.
