@@ -75,7 +75,7 @@ func add(messages []sdk.MessageParam, turn claw.Turn, pictures bool) []sdk.Messa
 func content(turn claw.Turn, taken bool) []sdk.ContentBlockParamUnion {
 	var blocks, late []sdk.ContentBlockParamUnion
 	for _, result := range turn.Results {
-		text, pictures := link.Pictures(result, taken)
+		text, pictures := llm.Pictures(result, taken)
 		block := sdk.ToolResultBlockParam{ToolUseID: link.ID(result.ModelID), IsError: sdk.Bool(result.IsError())}
 		if !link.Blank(text) {
 			block.Content = []sdk.ToolResultBlockParamContentUnion{{OfText: &sdk.TextBlockParam{Text: text}}}

@@ -114,7 +114,7 @@ func (c *content) say(text string) {
 func add(messages []message, turn claw.Turn, taken bool) []message {
 	var shown []part
 	for _, r := range turn.Results {
-		text, pictures := link.Pictures(r, taken)
+		text, pictures := llm.Pictures(r, taken)
 		if r.IsError() {
 			// The protocol has no field for it.
 			text = fmt.Sprintf("[%s] %s", r.Status, text)

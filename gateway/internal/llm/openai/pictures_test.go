@@ -100,7 +100,7 @@ func TestAModelWithoutEyesIsToldOfPictures(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := s.Requests()[0].Turns[2]
-	if want := "one\n(a screenshot was taken and shown to the user; this model takes no pictures)"; got.Results[0].Content != want || len(got.Pictures)+len(got.Results[0].Pictures) > 0 {
+	if want := "one\n(a screenshot was taken; this model takes no pictures)"; got.Results[0].Content != want || len(got.Pictures)+len(got.Results[0].Pictures) > 0 {
 		t.Errorf("the first result is %+v, want %q and no picture", got.Results[0], want)
 	}
 }

@@ -115,9 +115,6 @@ func page(v run.BrowseResult) string {
 	for i, done := range v.Actions {
 		fmt.Fprintf(&b, "\n%d. %s", i+1, done)
 	}
-	if v.Image != nil {
-		fmt.Fprintf(&b, "\nA screenshot was taken, %d × %d pixels.", v.Image.Width, v.Image.Height)
-	}
 	lines := strings.Split(strings.TrimRight(v.Content.Text, "\n"), "\n")
 	if lines[0] != "" || len(lines) > 1 {
 		b.WriteString("\n\n" + strings.Join(lines[:min(len(lines), maxLines)], "\n"))

@@ -1,10 +1,11 @@
-package link
+package llm
 
 import (
 	"bytes"
 	"image"
 	"image/jpeg"
 	"image/png"
+	"strings"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 )
@@ -15,9 +16,9 @@ const (
 	maxPictureSide  = 8000
 )
 
-// What a model reads in place of a picture.
+// What a model reads in place of a picture. Whether the user sees it, the result itself says.
 const (
-	noPictures = "(a screenshot was taken and shown to the user; this model takes no pictures)"
+	noPictures = "(a screenshot was taken; this model takes no pictures)"
 	badPicture = "(a screenshot was taken, but it is no picture that can be shown to a model)"
 )
 
@@ -27,7 +28,7 @@ const (
 func Pictures(r claw.ToolResult, taken bool) (text string, pictures []claw.Image) {
 	text = r.Content
 	say := func(note string) {
-		if !Blank(text) {
+		if strings.TrimSpace(text) != "" {
 			text += "\n"
 		}
 		text += note
