@@ -28,13 +28,14 @@ const VerifyKeyEnv = "SECURECLAW_VERIFY_KEY"
 // user is uid and gid of everything in a container, in decimal.
 const user = "1000"
 
-// What only the browser has. Its processes hand each other pictures and scripts in shared memory, which
-// counts as memory of the container; with less, large pages crash their renderer.
+// shmSize is what engines write down by default; no container has a /dev/shm at all. Chromium's processes
+// share memory by memfd, which counts as memory of the container, and each piece as a file.
+const shmSize = 64 << 20
+
+// Most open files of a process. A page's pieces of shared memory are some.
 const (
-	shmSize    = 64 << 20 // what engines write down by default; sealed containers have no /dev/shm at all
-	webShmSize = 256 << 20
-	nofile     = 1024
-	webNofile  = 4096
+	nofile    = 1024
+	webNofile = 4096
 )
 
 // Task is the whole world of one executor: verified, clipped, and nothing beyond it. Its zero
@@ -171,8 +172,6 @@ func spec(t Task, p place) (*container.Config, *container.HostConfig) {
 		ReadonlyPaths: []string{"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"},
 	}
 	if t.Kind == kindWeb {
-		host.IpcMode = "private" // Chromium's processes share memory in /dev/shm
-		host.ShmSize = webShmSize
 		host.Ulimits[0] = limit("nofile", webNofile)
 	}
 	for i, m := range t.Mounts {

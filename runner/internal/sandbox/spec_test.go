@@ -136,7 +136,7 @@ func TestSpecKeepsToItsTask(t *testing.T) {
 		if host.NetworkMode != "none" || host.Privileged || host.PidMode != "" || host.UTSMode != "" || host.UsernsMode != "" || host.CgroupnsMode != "private" || host.Cgroup != "" {
 			t.Errorf("namespaces: %+v", host)
 		}
-		if host.IpcMode != "none" && task.Kind != "web" {
+		if host.IpcMode != "none" {
 			t.Errorf("IpcMode = %s for %q", host.IpcMode, task.Kind)
 		}
 		if !host.ReadonlyRootfs || !slices.Equal(host.CapDrop, []string{"ALL"}) || host.LogConfig.Type != "none" || host.RestartPolicy.Name != "no" || host.AutoRemove || *host.Init {
