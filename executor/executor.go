@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"sync"
 	"time"
 
 	"github.com/secureclaw/secureclaw/internal/capability"
@@ -58,8 +59,11 @@ type Options struct {
 	// judged, and says where the one line goes, whatever it will say. Close of that returns when the line
 	// has been taken. Nil: Stdout is for the line alone.
 	Carry func(stdin io.Reader, stdout io.Writer) (io.WriteCloser, error)
-	// Heap is how much memory this process itself is to keep to, in bytes. Zero: [heapLimit].
+	// Heap is how much memory this process itself is to keep to, in bytes. Zero: 64 MiB.
 	Heap int64
+	// Orphans says that the tools start processes whose children they do not know, and wait for their
+	// own: the ends of the others are taken here.
+	Orphans bool
 }
 
 // Tool does one call. It returns soon after ctx ends, with what it has until then.
@@ -80,6 +84,13 @@ type Call struct {
 // when a result was written, even a refusal, and 1 when none could be.
 func Serve(o Options) int {
 	reserve(o.Heap)
+	if o.Orphans {
+		var adopting sync.WaitGroup
+		defer adopting.Wait()
+		stop := make(chan struct{})
+		defer close(stop)
+		adopting.Go(func() { adopt(stop) })
+	}
 	in := bufio.NewReader(o.Stdin)
 	envelope, err := strict.ReadLine(in, MaxLine)
 	// The buffer may hold what came behind the line, so it and not Stdin goes on.
@@ -94,6 +105,7 @@ func Serve(o Options) int {
 	if _, err := answer.Write(line); err != nil {
 		return 1
 	}
+	// Whoever carries more knows only now whether the line was taken.
 	if err := answer.Close(); err != nil {
 		return 1
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,9 +45,12 @@ func TestMain(m *testing.M) {
 		_, fdErr := os.ReadDir(fmt.Sprintf("/proc/%d/fd", os.Getpid()))
 		return executor.Done(fmt.Sprintf("%q %v %q %v %v %d", rest, err, child, childErr, fdErr, call.Cap))
 	}
+	if os.Getenv("EXECUTOR_UNDER_TEST") == "orphans" {
+		tool = orphans
+	}
 	os.Exit(executor.Serve(executor.Options{
 		Kind: "shell", Stdin: stdin, Stdout: stdout, Key: os.Getenv(executor.KeyVariable), Now: time.Now,
-		Tools: map[string]executor.Tool{"t": tool},
+		Tools: map[string]executor.Tool{"t": tool}, Orphans: os.Getenv("EXECUTOR_UNDER_TEST") == "orphans",
 	}))
 }
 
@@ -308,4 +312,127 @@ func pipeName(t testing.TB, f *os.File) string {
 		t.Fatal(err)
 	}
 	return fmt.Sprintf("pipe:[%d]", info.Sys().(*syscall.Stat_t).Ino)
+}
+
+// carried is a way for the answer that is not stdout.
+type carried struct {
+	bytes.Buffer
+	rest   string // of stdin
+	closed int
+	err    error
+}
+
+func (c *carried) Close() error { c.closed++; return c.err }
+
+// What carries more than one line gets all of stdin behind the envelope, and the answer of every
+// outcome; stdout gets nothing of ours.
+func TestCarry(t *testing.T) {
+	g := newGateway(t)
+	good := g.envelope(t, task(), claims())
+	var stdout bytes.Buffer
+	serve := func(c *carried, line string, refuse error) int {
+		stdout.Reset()
+		return executor.Serve(executor.Options{
+			Kind: "shell", Stdin: strings.NewReader(line), Stdout: &stdout, Key: g.key, Now: time.Now,
+			Tools: map[string]executor.Tool{"t": func(context.Context, executor.Call) executor.Answer {
+				return executor.Done(c.rest)
+			}},
+			Carry: func(stdin io.Reader, out io.Writer) (io.WriteCloser, error) {
+				rest, err := io.ReadAll(stdin)
+				c.rest = string(rest)
+				if out != &stdout {
+					t.Error("Carry got another stdout")
+				}
+				return c, errors.Join(err, refuse)
+			},
+		})
+	}
+	for name, tc := range map[string]struct {
+		line  string
+		taken error // by Close
+		code  int
+		want  string
+	}{
+		"a good task":       {good + "\x00frames\n", nil, 0, `"value":"\u0000frames\n"`},
+		"nothing behind it": {good, nil, 0, `"value":""`},
+		"a refused token":   {strings.Replace(good, `"call":"c"`, `"call":"d"`, 1) + "frames", nil, 0, `"refused"`},
+		"no envelope":       {"what?\nframes", nil, 0, `"refused"`},
+		"not taken":         {good, errors.New("hung up"), 1, `"value"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &carried{err: tc.taken}
+			code := serve(c, tc.line, nil)
+			if code != tc.code || !strings.Contains(c.String(), tc.want) || strings.Count(c.String(), "\n") != 1 || c.closed != 1 || stdout.Len() > 0 {
+				t.Errorf("Serve = %d, carried %q, closed %d times, stdout %q, want %d and one line with %s", code, c.String(), c.closed, stdout.String(), tc.code, tc.want)
+			}
+		})
+	}
+	c := &carried{}
+	if code := serve(c, good, errors.New("no tunnel")); code != 1 || c.Len()+stdout.Len() > 0 {
+		t.Errorf("Serve without a carrier = %d, wrote %q and %q, want 1 and nothing", code, c.String(), stdout.String())
+	}
+	// Without a line there is nothing to carry: the refusal goes where everybody can see it.
+	if code := serve(c, "cut", nil); code != 0 || c.Len() > 0 || !strings.Contains(stdout.String(), "no task on stdin") {
+		t.Errorf("Serve without an envelope = %d, wrote %q and %q", code, c.String(), stdout.String())
+	}
+}
+
+func TestToolSeesTheTokensDomains(t *testing.T) {
+	g, c := newGateway(t), claims()
+	c.Domains = []string{"example.com", "*.cdn.test"}
+	var got []string
+	serve(t, g.envelope(t, task(), c), g.key, time.Now, func(_ context.Context, call executor.Call) executor.Answer {
+		got = call.Domains
+		return executor.Done(nil)
+	})
+	if !slices.Equal(got, c.Domains) {
+		t.Errorf("Call.Domains = %q, want %q", got, c.Domains)
+	}
+}
+
+// Orphans are taken, and who waits for a child of his own still gets its end.
+func TestOrphansAreTaken(t *testing.T) {
+	g := newGateway(t)
+	program, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, c := task(), claims()
+	k.TimeoutMS, c.TimeoutMS = 20_000, 20_000
+	cmd := exec.Command(program)
+	cmd.Env = []string{"EXECUTOR_UNDER_TEST=orphans", "PATH=/usr/bin:/bin", noRaceSleep, executor.KeyVariable + "=" + g.key}
+	cmd.Stdin = strings.NewReader(g.envelope(t, k, c))
+	raw, err := cmd.Output()
+	if err != nil || !strings.Contains(string(raw), `"status":"ok"`) {
+		t.Errorf("program wrote %q, %v, want ok", raw, err)
+	}
+}
+
+// orphans starts processes that outlive their parent, and waits until none is left, dead or alive.
+func orphans(ctx context.Context, _ executor.Call) executor.Answer {
+	if err := exec.Command("/bin/sh", "-c", "sleep 0.1 & sleep 0.1 & sleep 0.2 & exit 0").Run(); err != nil {
+		return executor.Failed("sh: %v", err)
+	}
+	slow := exec.Command("/bin/sh", "-c", "sleep 1; exit 7")
+	if err := slow.Run(); slow.ProcessState == nil || slow.ProcessState.ExitCode() != 7 {
+		return executor.Failed("a child of our own: %v", err)
+	}
+	for {
+		stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+		left := 0
+		for _, name := range stats {
+			stat, _ := os.ReadFile(name)
+			if fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:])); len(fields) > 1 && fields[1] == fmt.Sprint(os.Getpid()) {
+				left++
+			}
+		}
+		if left == 0 {
+			return executor.Done(nil)
+		}
+		select {
+		case <-ctx.Done():
+			return executor.Failed("%d are left", left)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
 }

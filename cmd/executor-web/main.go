@@ -38,8 +38,10 @@ func main() {
 		Key:    os.Getenv(executor.KeyVariable),
 		Now:    time.Now,
 		Tools:  web.Tools(web.Options{Dial: w.dial, Chromium: chromium}),
-		Carry:  w.carry,
-		Heap:   heap,
+
+		Carry:   w.carry,
+		Heap:    heap,
+		Orphans: true,
 	}))
 }
 
