@@ -2,6 +2,7 @@ package agent
 
 import (
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -38,12 +39,10 @@ func (q *quotes) linksOf(calls []claw.ToolCall, r claw.ToolResult) {
 		return
 	}
 	for line := range strings.Lines(page.Content.Text) {
-		target, ok := targetOf(strings.TrimRight(line, "\n"), asked.Extract)
-		if !ok {
-			continue
-		}
-		if to, err := base.Parse(target); err == nil {
-			q.add(to.String())
+		for _, target := range targetsOf(strings.TrimRight(line, "\n"), asked.Extract) {
+			if to, err := base.Parse(target); err == nil {
+				q.add(to.String())
+			}
 		}
 	}
 }
@@ -59,12 +58,22 @@ func valueOf(content string) string {
 	return ""
 }
 
-// targetOf is where the link of one line leads.
-func targetOf(line, extract string) (string, bool) {
-	at := strings.LastIndex(line, " → ")
-	if at < 0 {
-		return "", false
+// link is how a tree shows a link: "[3k7f link visited /path: its text]". Its text holds no bracket that
+// begins like this one, nor does any other text of the page; its address holds neither blanks nor brackets.
+var link = regexp.MustCompile(`\[(?:[0-9][0-9a-z]{3,25} )?link(?: [a-z][a-z0-9-]*)*? ([^ \]]*[/#][^ \]]*?)(?:: |\])`)
+
+// targetsOf is where the links of one line lead: relative to the page, or absolute.
+func targetsOf(line, extract string) []string {
+	var out []string
+	for _, m := range link.FindAllStringSubmatch(line, -1) {
+		target := m[1]
+		switch {
+		case strings.HasSuffix(target, "…"): // cut, so it leads somewhere else
+			continue
+		case target[0] != '/' && target[0] != '#' && !strings.Contains(target, "://"):
+			target = "https://" + target // another host
+		}
+		out = append(out, target)
 	}
-	target := line[at+len(" → "):]
-	return target, target != "" && !strings.ContainsAny(target, " \"")
+	return out
 }

@@ -118,7 +118,7 @@ func help(misunderstood []string, tools []claw.Tool) string {
 	b.WriteString(introduction + "\n\nI understand, one on each line or joined by \"then\":\n")
 	for _, v := range verbs {
 		if _, ok := offered(tools, v.tool); ok && v.example != "" {
-			fmt.Fprintf(&b, "  %-30s %s\n", v.example, v.means)
+			fmt.Fprintf(&b, "  %-32s %s\n", v.example, v.means)
 		}
 	}
 	return strings.TrimRight(b.String(), "\n")
