@@ -45,7 +45,7 @@ var table = []row{
 	// The hands.
 	{"runner/internal/sandbox", list("internal/run internal/strict internal/tunnel internal/wire")},
 	{"runner/internal/egress", list("internal/domain internal/run internal/strict")},
-	{"runner", list("runner/internal/egress runner/internal/sandbox internal/capability internal/config internal/domain internal/run internal/strict internal/wire")},
+	{"runner", list("runner/internal/egress runner/internal/sandbox internal/capability internal/config internal/domain internal/run internal/strict internal/tunnel internal/wire")},
 
 	// The brain: nouns first, wiring last.
 	{"gateway/internal/claw", list("internal/strict")},

@@ -9,6 +9,7 @@ import (
 
 	"github.com/secureclaw/secureclaw/internal/capability"
 	"github.com/secureclaw/secureclaw/internal/config"
+	"github.com/secureclaw/secureclaw/internal/domain"
 	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/internal/strict"
 	"github.com/secureclaw/secureclaw/runner/internal/sandbox"
@@ -21,18 +22,21 @@ const (
 	codeTask     = "task"     // says something else than its token
 	codeExecutor = "executor" // unknown or disabled kind
 	codeMount    = sandbox.CodeMount
-	codeDomain   = "domain"
+	codeDomain   = "domain" // of a kind without a network, or not one that the page may reach
 	codeLimit    = sandbox.CodeLimit
 	codeBusy     = "busy"
+	codeCanary   = "canary" // the way out is not proved to be closed
 )
 
 // killGrace is how much later than the executor's own deadline the container is killed, so that a
 // living executor can still say what a command printed until then.
 const killGrace = 2 * time.Second
 
-// kinds are the executors that this build can run. The web executor has no way out yet, and a
-// browser that reaches nothing is not started.
-func kinds() []string { return []string{"shell", "file"} }
+// kindWeb is the one kind of executor that has a way out.
+const kindWeb = "web"
+
+// kinds are the executors that this build can run.
+func kinds() []string { return []string{"shell", "file", kindWeb} }
 
 // kindOf says which executor does a tool; empty for a tool that none does.
 func kindOf(tool string) string {
@@ -41,6 +45,8 @@ func kindOf(tool string) string {
 		return "shell"
 	case run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolSearchFiles, run.ToolStat, run.ToolSendFile:
 		return "file"
+	case run.ToolBrowse:
+		return kindWeb
 	default:
 		return ""
 	}
@@ -48,33 +54,40 @@ func kindOf(tool string) string {
 
 // clip is what verified claims may do under cfg: the smaller of both in every limit, and a refusal
 // where something is granted that cfg does not know. The task must say what its token says: the
-// executor goes by the task. The result lacks its envelope and key.
-func clip(cfg *config.Config, claims capability.Claims, raw strict.Value) (sandbox.Task, *run.Refusal) {
+// executor goes by the task. The result lacks its envelope and key, and its way out, which is for the
+// names of the list: none but for the web executor.
+func clip(cfg *config.Config, claims capability.Claims, raw strict.Value) (sandbox.Task, domain.List, *run.Refusal) {
 	none := sandbox.Task{}
 	executor, ok := cfg.Executors[claims.Audience]
 	if !ok || executor.Image == "" || !slices.Contains(kinds(), claims.Audience) {
-		return none, refuseKind(claims.Audience)
+		return none, nil, refuseKind(claims.Audience)
 	}
 	if kindOf(claims.Tool) != claims.Audience {
-		return none, refuseTask("the tool %.40q is none of the %s executor's", claims.Tool, claims.Audience)
+		return none, nil, refuseTask("the tool %.40q is none of the %s executor's", claims.Tool, claims.Audience)
 	}
-	if len(claims.Domains) > 0 {
-		return none, &run.Refusal{
+	if claims.Audience != kindWeb && len(claims.Domains) > 0 {
+		return none, nil, &run.Refusal{
 			Code: codeDomain,
 			What: "The call asks for the network, so nothing ran.",
 			Why:  fmt.Sprintf("The %s executor has none, and %.60q was asked for.", claims.Audience, claims.Domains[0]),
 		}
 	}
 	if refusal := checkLimits(claims, executor); refusal != nil {
-		return none, refusal
+		return none, nil, refusal
 	}
 	mounts, roots, refusal := clipMounts(cfg, executor, claims)
 	if refusal != nil {
-		return none, refusal
+		return none, nil, refusal
 	}
 	task, refusal := checkTask(raw, claims, roots)
 	if refusal != nil {
-		return none, refusal
+		return none, nil, refusal
+	}
+	var names domain.List
+	if claims.Audience == kindWeb {
+		if names, refusal = reachable(cfg, claims, task); refusal != nil {
+			return none, nil, refusal
+		}
 	}
 	timeout := min(time.Duration(claims.TimeoutMS)*time.Millisecond, time.Duration(executor.Timeout))
 	return sandbox.Task{
@@ -91,7 +104,7 @@ func clip(cfg *config.Config, claims capability.Claims, raw strict.Value) (sandb
 		Mounts:   mounts,
 		Shown:    shown(task),
 		Timeout:  timeout + killGrace,
-	}, nil
+	}, names, nil
 }
 
 // maxTimeout keeps a claim from overflowing a time.Duration.
@@ -138,6 +151,8 @@ func clipMounts(cfg *config.Config, executor config.Executor, claims capability.
 			return nil, nil, refuseMount(grant, "secureclaw.yaml has no mount of that name")
 		case slices.ContainsFunc(claims.Mounts[:i], func(m capability.Mount) bool { return m.Name == grant.Name }):
 			return nil, nil, refuseMount(grant, "it is granted twice")
+		case claims.Audience == kindWeb:
+			return nil, nil, refuseMount(grant, "what reads the Internet sees no folder")
 		case !slices.Contains(executor.Mounts, grant.Name):
 			return nil, nil, refuseMount(grant, "the "+claims.Audience+" executor may not see it (executors."+claims.Audience+".mounts)")
 		case grant.Mode != "ro" && grant.Mode != "rw":
@@ -233,14 +248,11 @@ func byName(roots []run.Root) []run.Root {
 }
 
 func refuseKind(kind string) *run.Refusal {
-	if kind == "web" {
-		return &run.Refusal{Code: codeExecutor, What: "The web executor cannot run.", Why: "This release has no browser."}
-	}
 	return &run.Refusal{
 		Code: codeExecutor,
 		What: fmt.Sprintf("There is no executor %.40q, so nothing ran.", kind),
 		Why:  "It is not configured, or this release does not know it.",
-		Fix:  "Set executors.<kind>.image in secureclaw.yaml; the kinds are shell and file.",
+		Fix:  "Set executors.<kind>.image in secureclaw.yaml; the kinds are shell, file and web.",
 	}
 }
 

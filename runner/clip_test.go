@@ -67,7 +67,7 @@ func canonical(tb testing.TB, task run.Task) strict.Value {
 
 func TestClip(t *testing.T) {
 	claims := testClaims()
-	got, refusal := clip(testConfig(), claims, taskOf(t, claims))
+	got, _, refusal := clip(testConfig(), claims, taskOf(t, claims))
 	if refusal != nil {
 		t.Fatalf("clip = %+v", *refusal)
 	}
@@ -89,7 +89,7 @@ func TestClip(t *testing.T) {
 func TestClipLowers(t *testing.T) {
 	claims := testClaims()
 	claims.TimeoutMS, claims.Memory, claims.CPUMillis, claims.Pids = 3_600_000, 1<<40, 64_000, 1<<20
-	got, refusal := clip(testConfig(), claims, taskOf(t, claims))
+	got, _, refusal := clip(testConfig(), claims, taskOf(t, claims))
 	if refusal != nil {
 		t.Fatal(*refusal)
 	}
@@ -108,7 +108,7 @@ func TestClipZero(t *testing.T) {
 		"no claims":        {testConfig(), capability.Claims{}},
 		"empty executor":   {&config.Config{Executors: map[string]config.Executor{"shell": {}}}, testClaims()},
 	} {
-		if _, refusal := clip(tc.cfg, tc.claims, taskOf(t, testClaims())); refusal == nil {
+		if _, _, refusal := clip(tc.cfg, tc.claims, taskOf(t, testClaims())); refusal == nil {
 			t.Errorf("%s: clip = a task, want a refusal", name)
 		}
 	}
@@ -121,7 +121,7 @@ func TestClipRefusesClaims(t *testing.T) {
 	}{
 		"unknown executor":      {func(_ *config.Config, c *capability.Claims) { c.Audience = "root" }, codeExecutor},
 		"executor without conf": {func(cfg *config.Config, _ *capability.Claims) { delete(cfg.Executors, "shell") }, codeExecutor},
-		"browser":               {func(_ *config.Config, c *capability.Claims) { c.Audience = "web" }, codeExecutor},
+		"executor of another":   {func(_ *config.Config, c *capability.Claims) { c.Audience = "web" }, codeTask},
 		"tool of another":       {func(_ *config.Config, c *capability.Claims) { c.Tool = run.ToolReadFile }, codeTask},
 		"unknown tool":          {func(_ *config.Config, c *capability.Claims) { c.Tool = "format_disk" }, codeTask},
 		"a domain":              {func(_ *config.Config, c *capability.Claims) { c.Domains = []string{"example.org"} }, codeDomain},
@@ -171,7 +171,7 @@ func TestClipRefusesClaims(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			cfg, claims := testConfig(), testClaims()
 			tc.change(cfg, &claims)
-			got, refusal := clip(cfg, claims, taskOf(t, claims))
+			got, _, refusal := clip(cfg, claims, taskOf(t, claims))
 			if refusal == nil || refusal.Code != tc.want || refusal.What == "" || refusal.Why == "" {
 				t.Errorf("clip = %+v, %+v, want refusal %s with its reason", got, refusal, tc.want)
 			}
@@ -220,7 +220,7 @@ func TestClipRefusesTasks(t *testing.T) {
 		"empty":             {nil, codeTask},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, refusal := clip(testConfig(), claims, tc.raw)
+			_, _, refusal := clip(testConfig(), claims, tc.raw)
 			if tc.want == "" && refusal != nil || tc.want != "" && (refusal == nil || refusal.Code != tc.want) {
 				t.Errorf("clip(%s) = %+v, want %q", tc.raw, refusal, tc.want)
 			}
@@ -251,7 +251,7 @@ func TestClipRefusesPieces(t *testing.T) {
 			Call: claims.Call, Tool: tc.tool, Input: strict.Value(`{"path":"/workspace/a"}`), TimeoutMS: claims.TimeoutMS, OutputCap: int(claims.OutputCap),
 			Roots: []run.Root{{Name: "workspace", Path: "/workspace", Mode: "ro"}}, Piece: tc.piece,
 		}
-		got, refusal := clip(testConfig(), claims, canonical(t, task))
+		got, _, refusal := clip(testConfig(), claims, canonical(t, task))
 		if tc.ok != (refusal == nil) || refusal != nil && refusal.Code != codeTask {
 			t.Errorf("%s: clip = %+v, %+v, want it taken: %t", name, got, refusal, tc.ok)
 		}
@@ -281,7 +281,7 @@ func TestClipNeverWidens(t *testing.T) {
 				Mode: rapid.SampledFrom([]string{"ro", "rw", ""}).Draw(rt, "mode"),
 			}
 		}), 0, 3).Draw(rt, "mounts")
-		got, refusal := clip(cfg, claims, taskOf(t, claims))
+		got, _, refusal := clip(cfg, claims, taskOf(t, claims))
 		if refusal != nil {
 			return
 		}
@@ -354,7 +354,7 @@ func TestClipHides(t *testing.T) {
 				Call: claims.Call, Tool: tc.tool, Input: tc.input, TimeoutMS: claims.TimeoutMS, OutputCap: int(claims.OutputCap),
 				Roots: []run.Root{{Name: "workspace", Path: "/workspace", Mode: tc.mode}},
 			})
-			got, refusal := clip(cfg, claims, raw)
+			got, _, refusal := clip(cfg, claims, raw)
 			if refusal != nil {
 				t.Fatalf("clip = %+v", *refusal)
 			}
@@ -383,7 +383,7 @@ func TestMountable(t *testing.T) {
 func ExampleRun_refusal() {
 	claims := testClaims()
 	claims.Mounts[1].Mode = "rw"
-	_, refusal := clip(testConfig(), claims, nil)
+	_, _, refusal := clip(testConfig(), claims, nil)
 	fmt.Println(refusal.What)
 	fmt.Println(refusal.Why)
 	// Output:

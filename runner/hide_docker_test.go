@@ -16,8 +16,8 @@ import (
 	"github.com/secureclaw/secureclaw/internal/strict"
 )
 
-// canary stands in every secret of these tests and in nothing else.
-const canary = "CANARY-4f1d"
+// hiddenWord stands in every secret of these tests and in nothing else.
+const hiddenWord = "CANARY-4f1d"
 
 // secretFiles are hidden by the built-in list, each for a reason of its own.
 func secretFiles() []string {
@@ -39,7 +39,7 @@ func hideBed(t *testing.T) (*bed, string) {
 	cfg.Mounts[0].Hide = nil // nobody decided: the built-in list
 	work := cfg.Mounts[0].Host
 	for _, name := range secretFiles() {
-		put(t, filepath.Join(work, name), canary+"\n")
+		put(t, filepath.Join(work, name), hiddenWord+"\n")
 	}
 	put(t, filepath.Join(work, "plain"), "plain words\n")
 	put(t, filepath.Join(work, "sub", "plain"), "plain words\n")
@@ -116,7 +116,7 @@ func TestCommandsDoNotReadSecrets(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := b.shell(t, run.AccessRead, command)
-			if strings.Contains(got, canary) {
+			if strings.Contains(got, hiddenWord) {
 				t.Errorf("%s shows a secret:\n%s", command, got)
 			}
 		})
@@ -128,7 +128,7 @@ func TestCommandsDoNotReadSecrets(t *testing.T) {
 		}
 	}
 	for _, name := range secretFiles() { // nothing happened to the files themselves
-		if data, err := os.ReadFile(filepath.Join(work, name)); err != nil || string(data) != canary+"\n" {
+		if data, err := os.ReadFile(filepath.Join(work, name)); err != nil || string(data) != hiddenWord+"\n" {
 			t.Errorf("on the host %q = %q, %v", name, data, err)
 		}
 	}
@@ -141,12 +141,12 @@ func TestAgreedCallsReadSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range secretFiles() {
-		if got := output(t, b.call(t, run.ToolReadFile, "ro", run.ReadFile{Path: "/workspace/" + name})); !strings.Contains(got, canary) {
+		if got := output(t, b.call(t, run.ToolReadFile, "ro", run.ReadFile{Path: "/workspace/" + name})); !strings.Contains(got, hiddenWord) {
 			t.Errorf("read_file %q = %s, want its content", name, got)
 		}
 	}
 	got := b.shell(t, run.AccessWrite, "cat .env sub/.ssh/id_rsa; echo changed > .env; rm .ENV.local")
-	if strings.Count(got, canary) != 2 {
+	if strings.Count(got, hiddenWord) != 2 {
 		t.Errorf("an approved command sees %s, want both secrets", got)
 	}
 	if data, err := os.ReadFile(filepath.Join(work, ".env")); err != nil || string(data) != "changed\n" {
@@ -169,7 +169,7 @@ func TestSearchesDoNotReadSecrets(t *testing.T) {
 		return output(t, b.call(t, run.ToolSearchFiles, "ro", run.SearchFiles{Pattern: "CANARY|plain", Path: path}))
 	}
 	for _, path := range []string{"/workspace", "/workspace/sub", "/workspace/a/b"} {
-		if got := search(path); strings.Contains(got, canary) {
+		if got := search(path); strings.Contains(got, hiddenWord) {
 			t.Errorf("search in %s = %s", path, got)
 		}
 	}
@@ -180,7 +180,7 @@ func TestSearchesDoNotReadSecrets(t *testing.T) {
 		"/workspace/.env": 1, "/workspace/.ENV.local": 1, "/workspace/sub/.ssh": 2, "/workspace/sub/.ssh/id_rsa": 1, "/workspace/sub/.ssh/deep": 1,
 		"/workspace/.env\nnew line": 1, "/workspace/sub/link": 0, "/workspace/x/../.env": 0,
 	} {
-		if got := search(path); strings.Count(got, canary) != want {
+		if got := search(path); strings.Count(got, hiddenWord) != want {
 			t.Errorf("search in %q = %s, want %d secrets", path, got, want)
 		}
 	}
@@ -192,16 +192,16 @@ func TestNewSecretsAreHidden(t *testing.T) {
 	if got := b.shell(t, run.AccessRead, "cat later/.env.production"); !strings.Contains(got, "No such file") {
 		t.Fatalf("before: %s", got)
 	}
-	put(t, filepath.Join(work, "later", ".env.production"), canary)
-	if got := b.shell(t, run.AccessRead, "cat later/.env.production"); strings.Contains(got, canary) || !strings.Contains(got, "Permission denied") {
+	put(t, filepath.Join(work, "later", ".env.production"), hiddenWord)
+	if got := b.shell(t, run.AccessRead, "cat later/.env.production"); strings.Contains(got, hiddenWord) || !strings.Contains(got, "Permission denied") {
 		t.Errorf("after: %s", got)
 	}
 	// The same name, now a folder.
 	if err := os.Remove(filepath.Join(work, "later", ".env.production")); err != nil {
 		t.Fatal(err)
 	}
-	put(t, filepath.Join(work, "later", ".env.production", "x"), canary)
-	if got := b.shell(t, run.AccessRead, "cat later/.env.production/x"); strings.Contains(got, canary) || !strings.Contains(got, "Permission denied") {
+	put(t, filepath.Join(work, "later", ".env.production", "x"), hiddenWord)
+	if got := b.shell(t, run.AccessRead, "cat later/.env.production/x"); strings.Contains(got, hiddenWord) || !strings.Contains(got, "Permission denied") {
 		t.Errorf("as a folder: %s", got)
 	}
 }
@@ -224,7 +224,7 @@ func TestLimitsOfHiding(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := b.shell(t, run.AccessRead, "cat .env.link; cat second; cat a/b/c/api_token.txt; cat /etc/hostname; ls nowhere")
-	for _, want := range []string{"BEHIND-A-LINK", canary, "api_token.txt: Permission denied", "sandbox", "cannot access 'nowhere'"} {
+	for _, want := range []string{"BEHIND-A-LINK", hiddenWord, "api_token.txt: Permission denied", "sandbox", "cannot access 'nowhere'"} {
 		if !strings.Contains(got, want) {
 			t.Errorf("output lacks %q:\n%s", want, got)
 		}
@@ -248,11 +248,11 @@ func TestSpecialFilesAreHidden(t *testing.T) {
 func TestExplicitlyNothingIsHidden(t *testing.T) {
 	b, _ := hideBed(t)
 	b.cfg.Mounts[0].Hide = []string{}
-	if got := b.shell(t, run.AccessRead, "cat .env"); !strings.Contains(got, canary) {
+	if got := b.shell(t, run.AccessRead, "cat .env"); !strings.Contains(got, hiddenWord) {
 		t.Errorf("output = %s, want the file: hide is []", got)
 	}
 	b.cfg.Mounts[0].Hide = []string{"sub"}
-	if got := b.shell(t, run.AccessRead, "cat .env sub/plain"); !strings.Contains(got, canary) || !strings.Contains(got, "sub/plain: Permission denied") {
+	if got := b.shell(t, run.AccessRead, "cat .env sub/plain"); !strings.Contains(got, hiddenWord) || !strings.Contains(got, "sub/plain: Permission denied") {
 		t.Errorf("output = %s, want .env and not sub", got)
 	}
 }
@@ -263,10 +263,10 @@ func TestUnhideableRefuses(t *testing.T) {
 		make func(t *testing.T, work string)
 		why  string
 	}{
-		"a name that is not UTF-8": {func(t *testing.T, work string) { put(t, filepath.Join(work, "x\xff", ".env"), canary) }, "not UTF-8"},
+		"a name that is not UTF-8": {func(t *testing.T, work string) { put(t, filepath.Join(work, "x\xff", ".env"), hiddenWord) }, "not UTF-8"},
 		"too many": {func(t *testing.T, work string) {
 			for i := range 501 {
-				put(t, filepath.Join(work, "many", "token"+strings.Repeat("x", i%100)+"-"+time.Duration(i).String()), canary)
+				put(t, filepath.Join(work, "many", "token"+strings.Repeat("x", i%100)+"-"+time.Duration(i).String()), hiddenWord)
 			}
 		}, "More than 500"},
 		"a path too long": {func(t *testing.T, work string) {
@@ -274,7 +274,7 @@ func TestUnhideableRefuses(t *testing.T) {
 			for range 16 {
 				dir = filepath.Join(dir, strings.Repeat("d", 240))
 			}
-			put(t, filepath.Join(dir, ".env"), canary)
+			put(t, filepath.Join(dir, ".env"), hiddenWord)
 		}, "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -285,7 +285,7 @@ func TestUnhideableRefuses(t *testing.T) {
 				t.Fatalf("event = %+v, want the refusal hide because %q", e, tc.why)
 			}
 			t.Logf("%+v", *e.Refusal)
-			if got := b.shell(t, run.AccessWrite, "cat .env"); !strings.Contains(got, canary) {
+			if got := b.shell(t, run.AccessWrite, "cat .env"); !strings.Contains(got, hiddenWord) {
 				t.Errorf("an approved command is refused too: %s", got)
 			}
 		})
@@ -295,13 +295,13 @@ func TestUnhideableRefuses(t *testing.T) {
 // A command can wait for the user to save a secret. It sees it then, and nobody sees what it says.
 func TestSecretsThatAppearMeanwhile(t *testing.T) {
 	for name, happen := range map[string]func(t *testing.T, work string){
-		"made":     func(t *testing.T, work string) { put(t, filepath.Join(work, "sub", ".env.new"), canary) },
+		"made":     func(t *testing.T, work string) { put(t, filepath.Join(work, "sub", ".env.new"), hiddenWord) },
 		"replaced": func(t *testing.T, work string) { replace(t, filepath.Join(work, ".env")) },
 		"a folder replaced": func(t *testing.T, work string) {
 			if err := os.Rename(filepath.Join(work, "sub", ".ssh"), filepath.Join(work, "sub", ".ssh.old")); err != nil {
 				t.Fatal(err)
 			}
-			put(t, filepath.Join(work, "sub", ".ssh", "id_rsa"), canary)
+			put(t, filepath.Join(work, "sub", ".ssh", "id_rsa"), hiddenWord)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -333,12 +333,12 @@ func TestSecretsThatAppearMeanwhile(t *testing.T) {
 	claims.TimeoutMS, claims.Memory = 25_000, 256<<20
 	claims.Mounts = []capability.Mount{{Name: "workspace", Mode: "ro"}}
 	done, _ := b.start(t, claims, `{"access":"read","command":"until [ -e go ]; do sleep 0.05; done; cat plain .env","timeout_seconds":20,"working_directory":"/workspace"}`)
-	put(t, filepath.Join(work, ".env"), canary) // in place: the cover holds
+	put(t, filepath.Join(work, ".env"), hiddenWord) // in place: the cover holds
 	if err := os.Remove(filepath.Join(work, ".ENV.local")); err != nil {
 		t.Fatal(err)
 	}
 	put(t, filepath.Join(work, "go"), "")
-	if events := done(); len(events) != 1 || strings.Contains(output(t, events[0]), canary) || !strings.Contains(output(t, events[0]), "plain words") {
+	if events := done(); len(events) != 1 || strings.Contains(output(t, events[0]), hiddenWord) || !strings.Contains(output(t, events[0]), "plain words") {
 		t.Errorf("written in place, and one removed: events = %+v, want the plain words alone", events)
 	}
 }
@@ -346,7 +346,7 @@ func TestSecretsThatAppearMeanwhile(t *testing.T) {
 // replace saves a file as careful editors do.
 func replace(t *testing.T, path string) {
 	t.Helper()
-	put(t, path+"~", canary)
+	put(t, path+"~", hiddenWord)
 	if err := os.Rename(path+"~", path); err != nil {
 		t.Fatal(err)
 	}

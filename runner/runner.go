@@ -4,7 +4,9 @@
 // asked for anything, used once, for exactly the task it was signed for; and that a container gets
 // what token and configuration both allow, never more. It reads the configuration itself: mounts
 // travel by name, images and ceilings do not travel at all. What a mount hides is covered in every
-// call that reads what it comes across.
+// call that reads what it comes across. A browser reaches the names of its token, each of which our own
+// reading of the configuration gives for its page, by the vetted way out alone, and every decision
+// about that is told.
 //
 // Everything else is refused, with what, why and how to fix it, and then no container was made. The
 // runner holds no key that mints, no model key and no account. Its entry point is [Run]; the
@@ -31,7 +33,7 @@ import (
 	"github.com/secureclaw/secureclaw/runner/internal/sandbox"
 )
 
-// Parallelism of one runner. A container start is mostly the kernel's work, and more than a few at
+// Parallelism of one runner, beside its browsers. A container start is mostly the kernel's work, and more than a few at
 // once only take turns; who waits longer than its token lives is refused.
 const (
 	maxRunning = 8
@@ -69,8 +71,10 @@ type Options struct {
 
 // Run serves until ctx ends. Then running tasks are killed and told as cancelled, and it returns
 // when their containers are gone or the engine had its time to remove them.
-func Run(ctx context.Context, o Options) error {
-	s, err := newServer(o)
+func Run(ctx context.Context, o Options) error { return listen(ctx, o, seams{}) }
+
+func listen(ctx context.Context, o Options, seam seams) error {
+	s, err := newServer(o, seam)
 	if err != nil {
 		return err
 	}
@@ -86,7 +90,7 @@ func Run(ctx context.Context, o Options) error {
 	return s.serve(ctx, ln)
 }
 
-func newServer(o Options) (*server, error) {
+func newServer(o Options, seam seams) (*server, error) {
 	switch {
 	case o.Config == nil:
 		return nil, errors.New("runner: no configuration")
@@ -112,6 +116,7 @@ func newServer(o Options) (*server, error) {
 		version:  o.Version,
 		slots:    newSlots(maxRunning, maxWaiting),
 		step:     o.Step,
+		web:      newWeb(o, seam),
 		box: sandbox.New(sandbox.Options{
 			Hosts:    hosts(o),
 			Instance: hex.EncodeToString(instance[:8]),
@@ -150,6 +155,7 @@ type server struct {
 	version  string
 	slots    *slots
 	step     func(string)
+	web      *web
 	box      *sandbox.Sandbox
 }
 
@@ -159,6 +165,7 @@ func (s *server) serve(ctx context.Context, ln *wire.Listener) error {
 	defer work.Wait()
 	// What an earlier start left goes now and not with the first call; no caller waits for it.
 	work.Go(func() { s.sweep(ctx) })
+	work.Go(func() { s.web.canary.run(ctx) })
 	for {
 		pending, err := ln.Accept()
 		switch {

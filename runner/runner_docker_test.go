@@ -270,8 +270,8 @@ func TestStatus(t *testing.T) {
 			t.Errorf("%s has image id %q", e.Kind, e.ImageID)
 		}
 	}
-	if got["shell"] != "" || got["file"] != "image" || got["web"] != codeExecutor {
-		t.Errorf("problems = %v, want none, image, executor", got)
+	if got["shell"] != "" || got["file"] != "image" || got["web"] != "" {
+		t.Errorf("problems = %v, want one: image, of file", got)
 	}
 }
 
@@ -400,7 +400,7 @@ func TestOrphansOfAKilledRunner(t *testing.T) {
 		t.Fatalf("%d orphans, want 1", n)
 	}
 	p.up(t)
-	next := newBedIn(t, cfg, b.state)
+	next := newBedIn(t, cfg, b.state, seams{})
 	order := next.order(t, workClaims(), `{"arg":"x","do":"echo"}`)
 	if events := next.ask(t, run.Request{Run: &order}); len(events) != 2 {
 		t.Errorf("events = %+v, want a result", events)

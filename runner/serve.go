@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/secureclaw/secureclaw/internal/capability"
+	"github.com/secureclaw/secureclaw/internal/domain"
 	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/internal/strict"
 	"github.com/secureclaw/secureclaw/internal/wire"
@@ -56,9 +57,7 @@ func (s *server) connection(ctx context.Context, pending *wire.Pending) {
 func (s *server) answer(ctx context.Context, conn *wire.Conn, request run.Request) run.Event {
 	switch {
 	case request.Run != nil && request.Status == nil:
-		result, refusal := s.run(ctx, *request.Run, func(started run.Started) error {
-			return conn.Send(run.Event{Started: &started})
-		})
+		result, refusal := s.run(ctx, *request.Run, func(event run.Event) error { return conn.Send(event) })
 		if refusal != nil {
 			s.log.Info("refused", "code", refusal.Code, "what", refusal.What, "why", refusal.Why)
 			return run.Event{Refusal: refusal}
@@ -87,23 +86,28 @@ func (s *server) send(conn *wire.Conn, event run.Event) {
 }
 
 // run verifies, clips and runs one order. Token first: nobody without one learns anything about
-// mounts, images or the engine.
-func (s *server) run(ctx context.Context, order run.Order, started func(run.Started) error) (run.Result, *run.Refusal) {
+// mounts, images or the engine. It tells that the task started and what its way out decided; the end
+// is what it returns.
+func (s *server) run(ctx context.Context, order run.Order, tell func(run.Event) error) (run.Result, *run.Refusal) {
 	begin := time.Now()
 	claims, refusal := s.verify(order)
 	if refusal != nil {
 		return run.Result{}, refusal
 	}
-	task, refusal := s.sandboxTask(claims, order)
+	task, names, refusal := s.sandboxTask(claims, order)
 	if refusal != nil {
 		return run.Result{}, refusal
+	}
+	slots := s.slots
+	if task.Kind == kindWeb {
+		slots = s.web.slots
 	}
 	verified := time.Since(begin).Microseconds()
 	s.step(StepVerified)
 
 	// Nobody waits longer than the token lives: the executor verifies it again.
 	waitCtx, cancel := context.WithTimeout(ctx, time.Unix(claims.Expires, 0).Sub(s.now()))
-	err := s.slots.take(waitCtx)
+	err := slots.take(waitCtx)
 	cancel()
 	if err != nil {
 		if ctx.Err() != nil {
@@ -112,12 +116,17 @@ func (s *server) run(ctx context.Context, order run.Order, started func(run.Star
 		return run.Result{}, &run.Refusal{
 			Code: codeBusy,
 			What: "Too many calls run at once, so this one did not.",
-			Why:  fmt.Sprintf("%d run and up to %d wait for them.", cap(s.slots.free), s.slots.queue),
+			Why:  fmt.Sprintf("%d run and up to %d wait for them.", cap(slots.free), slots.queue),
 			Fix:  "Try again in a moment.",
 		}
 	}
-	defer s.slots.give()
-	result, refusal := s.box.Run(ctx, task, started)
+	defer slots.give()
+	var result run.Result
+	if task.Kind == kindWeb {
+		result, refusal = s.browse(ctx, task, names, tell)
+	} else {
+		result, refusal = s.box.Run(ctx, task, func(started run.Started) error { return tell(run.Event{Started: &started}) })
+	}
 	result.Timing.Verify = verified
 	return result, refusal
 }
@@ -144,18 +153,18 @@ func (s *server) verify(order run.Order) (capability.Claims, *run.Refusal) {
 }
 
 // sandboxTask clips the claims and wraps the task for the executor.
-func (s *server) sandboxTask(claims capability.Claims, order run.Order) (sandbox.Task, *run.Refusal) {
-	task, refusal := clip(s.config, claims, order.Task)
+func (s *server) sandboxTask(claims capability.Claims, order run.Order) (sandbox.Task, domain.List, *run.Refusal) {
+	task, names, refusal := clip(s.config, claims, order.Task)
 	if refusal != nil {
-		return sandbox.Task{}, refusal
+		return sandbox.Task{}, nil, refusal
 	}
 	envelope, err := strict.Encode(run.Envelope(order))
 	if err != nil {
-		return sandbox.Task{}, refuseTask("it cannot be written down again: %v", err)
+		return sandbox.Task{}, nil, refuseTask("it cannot be written down again: %v", err)
 	}
 	task.Envelope = envelope
 	task.VerifyKey = s.key
-	return task, nil
+	return task, names, nil
 }
 
 // status says what can run now. It starts nothing.
@@ -172,6 +181,9 @@ func (s *server) status(ctx context.Context) run.Status {
 			e.Problem = refuseKind(kind)
 		default:
 			e.ImageID, e.Problem = s.box.Executor(ctx, executor.Image, executor.Runtime)
+			if e.Problem == nil && kind == kindWeb {
+				e.Problem = s.web.canary.refusal(ctx)
+			}
 		}
 		status.Executors = append(status.Executors, e)
 	}

@@ -54,16 +54,21 @@ func (b *bed) step(name string) {
 // newBed starts a runner under cfg. Stopping it must end without an error.
 func newBed(tb testing.TB, cfg *config.Config) *bed {
 	tb.Helper()
+	return newBedWith(tb, cfg, seams{})
+}
+
+func newBedWith(tb testing.TB, cfg *config.Config, seam seams) *bed {
+	tb.Helper()
 	dir, err := os.MkdirTemp("", "sc") // short: socket paths end at 108 bytes
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return newBedIn(tb, cfg, dir)
+	return newBedIn(tb, cfg, dir, seam)
 }
 
 // newBedIn starts a runner on the state directory of an earlier one.
-func newBedIn(tb testing.TB, cfg *config.Config, dir string) *bed {
+func newBedIn(tb testing.TB, cfg *config.Config, dir string, seam seams) *bed {
 	tb.Helper()
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
@@ -73,10 +78,10 @@ func newBedIn(tb testing.TB, cfg *config.Config, dir string) *bed {
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- Run(ctx, Options{
+		done <- listen(ctx, Options{
 			Config: cfg, Socket: b.socket, PublicKey: public, Boot: nonce(), StateDir: dir,
 			Now: time.Now, Log: slog.New(slog.NewTextHandler(tb.Output(), nil)), Version: "test", Step: b.step, Ready: func() { close(ready) },
-		})
+		}, seam)
 	}()
 	select {
 	case <-ready:
@@ -211,14 +216,15 @@ func TestRefusedBeforeTheEngine(t *testing.T) {
 		"cut token":        {run.Order{Token: good.Token[:len(good.Token)-1], Task: good.Task}, codeToken},
 		"huge token":       {run.Order{Token: strings.Repeat("a", 9000), Task: good.Task}, codeToken},
 		"used before":      {used, codeToken},
-		"another audience": {change(func(c *capability.Claims) { c.Audience = "web" }), codeToken},
+		"another audience": {change(func(c *capability.Claims) { c.Audience = "gateway" }), codeToken},
+		"another executor": {change(func(c *capability.Claims) { c.Audience = "web" }), codeTask},
 		"rw of a ro mount": {change(func(c *capability.Claims) { c.Mounts[1].Mode = "rw" }), codeMount},
 		"unknown mount":    {change(func(c *capability.Claims) { c.Mounts[0].Name = "etc" }), codeMount},
 		"network":          {change(func(c *capability.Claims) { c.Domains = []string{"example.org"} }), codeDomain},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, refusal := s.run(t.Context(), tc.order, func(run.Started) error {
-				t.Error("started")
+			_, refusal := s.run(t.Context(), tc.order, func(e run.Event) error {
+				t.Errorf("told %+v", e)
 				return nil
 			})
 			if refusal == nil || refusal.Code != tc.want {
@@ -295,7 +301,7 @@ func testServer(tb testing.TB) stillServer {
 	clock := time.Now()
 	s, err := newServer(Options{
 		Config: testConfig(), PublicKey: public, Boot: "b", StateDir: "/s", Now: func() time.Time { return clock }, Log: slog.New(slog.DiscardHandler), Version: "test",
-	})
+	}, seams{})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -396,7 +402,7 @@ func BenchmarkVerifyClip(b *testing.B) {
 	for _, order := range orders {
 		claims, refusal := s.verify(order)
 		if refusal == nil {
-			_, refusal = s.sandboxTask(claims, order)
+			_, _, refusal = s.sandboxTask(claims, order)
 		}
 		if refusal != nil && !strings.Contains(refusal.Why, "no room") {
 			b.Fatal(*refusal)
