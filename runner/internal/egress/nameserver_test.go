@@ -23,6 +23,7 @@ type answer struct {
 	SearchMatch bool `json:"search_suffix_would_match"` // a name with a suffix would have an answer, too
 	Rcode       string
 	Sequence    []answer
+	silentOn    string // a type that is never answered
 }
 
 // nameserver is a real DNS server on loopback, UDP and TCP.
@@ -38,11 +39,16 @@ type nameserver struct {
 
 func newNameserver(t *testing.T, answers []answer) *nameserver {
 	t.Helper()
+	return newNameserverAt(t, "127.0.0.1:0", answers)
+}
+
+func newNameserverAt(t *testing.T, address string, answers []answer) *nameserver {
+	t.Helper()
 	if len(answers) == 1 && len(answers[0].Sequence) > 0 {
 		answers = answers[0].Sequence
 	}
 	s := &nameserver{t: t, answers: answers}
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+	udp, err := net.ListenPacket("udp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +138,7 @@ func (s *nameserver) reply(query []byte) []byte {
 	s.asked = append(s.asked, kind+" "+q.Name.String())
 	s.mu.Unlock()
 	a := s.answers[min(nth, len(s.answers)-1)]
-	if a.Timeout {
+	if a.Timeout || kind == a.silentOn {
 		return nil
 	}
 	m := dnsmessage.Message{

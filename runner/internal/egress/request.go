@@ -26,7 +26,7 @@ func readRequest(r *bufio.Reader) (domain.Name, error) {
 		return "", errGone
 	case err != nil:
 		return "", readFailure(err)
-	case !token(string(first)):
+	case !isToken(string(first)):
 		return "", refuse(codeBadRequest, "the first byte %#x begins no request of HTTP", first[0])
 	}
 	h := head{r: r, left: maxHead}
@@ -84,7 +84,7 @@ func timedOut(err error) bool {
 func requestLine(line string) (domain.Name, error) {
 	line, clean := strings.CutSuffix(line, "\r\n")
 	method, rest, ok := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
-	if !ok || !token(method) {
+	if !ok || !isToken(method) {
 		return "", refuse(codeBadRequest, "the line %.80q is no request", line)
 	}
 	at := strings.LastIndexByte(rest, ' ')
@@ -132,7 +132,7 @@ func headers(h *head) (host *string, err error) {
 		field, value, ok := strings.Cut(line, ":")
 		// A line that begins with white space goes on with the one before (obsolete folding), and
 		// has no field name; nor has one with white space before the colon.
-		if !ok || !token(field) || strings.ContainsFunc(value, control) {
+		if !ok || !isToken(field) || strings.ContainsFunc(value, control) {
 			return nil, refuse(codeBadRequest, "the line %.80q is no header", line)
 		}
 		switch strings.ToLower(field) {
@@ -159,8 +159,8 @@ func sameHost(host string, name domain.Name) bool {
 	return err == nil && got == name
 }
 
-// token is RFC 9110 section 5.6.2.
-func token(s string) bool {
+// isToken is RFC 9110 section 5.6.2.
+func isToken(s string) bool {
 	return s != "" && !strings.ContainsFunc(s, func(r rune) bool {
 		return r <= ' ' || r >= 0x7f || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, r)
 	})
