@@ -35,7 +35,7 @@ func (q *quotes) linksOf(calls []claw.ToolCall, r claw.ToolResult) {
 	if to, err := domain.ParseURL(page.URL); err == nil && errFrom == nil && from.Host == to.Host {
 		q.add(page.URL)
 	}
-	if asked.Extract == run.ExtractText {
+	if asked.Extract == run.ExtractText || asked.Extract != run.ExtractLinks && strings.Contains(page.Content.Text, noStructure) {
 		return
 	}
 	for line := range strings.Lines(page.Content.Text) {
@@ -62,8 +62,21 @@ func valueOf(content string) string {
 // begins like this one, nor does any other text of the page; its address holds neither blanks nor brackets.
 var link = regexp.MustCompile(`\[(?:[0-9][0-9a-z]{3,25} )?link(?: [a-z][a-z0-9-]*)*? ([^ \]]*[/#][^ \]]*?)(?:: |\])`)
 
+// noStructure is in the note of a page that was too large for a tree: all that is there is text.
+const noStructure = "without structure and refs"
+
 // targetsOf is where the links of one line lead: relative to the page, or absolute.
 func targetsOf(line, extract string) []string {
+	if extract == run.ExtractLinks { // "its text → https://…", and no address has such an arrow in it
+		at := strings.LastIndex(line, "→ ")
+		if at < 0 {
+			return nil
+		}
+		if target := line[at+len("→ "):]; !strings.Contains(target, " ") && !strings.HasSuffix(target, "…") {
+			return []string{target}
+		}
+		return nil
+	}
 	var out []string
 	for _, m := range link.FindAllStringSubmatch(line, -1) {
 		target := m[1]
