@@ -17,6 +17,7 @@ func newModel(o Options) (agent.Model, error) {
 	case "anthropic":
 		return anthropic.New(anthropic.Options{
 			APIKey: o.Secrets.AnthropicAPIKey.Reveal, BaseURL: llm.BaseURL, Model: llm.Model, Timeout: time.Duration(llm.Timeout), Now: o.Now,
+			Images: true, // every model of the vendor's takes pictures
 		})
 	case "openai":
 		return openai.New(openai.Options{
