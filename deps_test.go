@@ -92,8 +92,9 @@ var bans = []ban{
 	{"processes are started where they may be", "outside a container the supervisor alone starts programs, and only our own", execElsewhere},
 	{"gateway reaches no Docker client", "whoever can talk to the engine is root on the host", gatewayDocker},
 	{"one package holds the Docker client", "every container is built in one place, where its flags can be read", dockerElsewhere},
+	{"the browser's driver stays in its container", "a DevTools client can read every file of the machine whose browser it drives", browserElsewhere},
 	{"one package speaks SQL", "the schema has one owner", sqlElsewhere},
-	{"executors reach no network", "a container has none; its program must not know how, even through somebody else's package", executorNet},
+	{"shell and file executors reach no network", "their containers have none, not even to a way out; their program must not know how, even through somebody else's package", executorNet},
 	{"executors reach neither gateway nor runner", "what runs beside hostile code carries no code of the brain", executorWalls},
 	{"runner reaches no gateway", "the hands judge what the brain sends by their own reading", runnerWalls},
 	{"the bridge reaches a messenger and a socket", "whoever takes over what strangers write to finds no key, no engine, no database and no way to start a program", bridgeWalls},
@@ -182,7 +183,7 @@ func gatewayExec(g graph) []string {
 }
 
 func execElsewhere(g graph) []string {
-	return importers(g, except(g, "cmd/secureclaw", "executor", "executor/shell", "executor/file", "internal/fake"), "os/exec")
+	return importers(g, except(g, "cmd/secureclaw", "executor", "executor/shell", "executor/file", "executor/web", "internal/fake"), "os/exec")
 }
 
 func gatewayDocker(g graph) []string {
@@ -219,6 +220,10 @@ func sqlElsewhere(g graph) []string {
 
 func executorNet(g graph) []string {
 	return reachers(g, g.ours("executor/shell", "executor/file", "cmd/executor-shell", "cmd/executor-file"), func(dep string) bool { return dep == "net" })
+}
+
+func browserElsewhere(g graph) []string {
+	return reachers(g, except(g, "executor/web", "executor/web/internal/snapshot", "cmd/executor-web"), func(dep string) bool { return strings.HasPrefix(dep, "github.com/chromedp/") })
 }
 
 func executorWalls(g graph) []string {
