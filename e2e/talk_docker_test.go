@@ -39,6 +39,7 @@ type call struct {
 	DurationMS float64         `json:"duration_ms"`
 	InBoxMS    float64         `json:"container_ms"`
 	Content    string          `json:"content"`
+	Line       string          `json:"line"` // of a page: what was done there, in words
 }
 
 // shellResult is the content of a shell call that ran.

@@ -38,6 +38,7 @@ type world struct {
 	program string            // the program file of all its processes
 	secrets map[string]string // by the name in .env
 	env     []string          // of `up`, beside a bare one
+	launch  []string          // what starts `up`, when it is not started by us: a program that becomes it
 
 	up    *exec.Cmd
 	ready chan struct{} // closed by the line that says so
@@ -153,7 +154,8 @@ func bareEnv() []string {
 // start runs `secureclaw up` and waits for its ready line.
 func (w *world) start() {
 	w.t.Helper()
-	w.up = exec.Command(w.program, "--home", w.home, "up")
+	line := append(slices.Clone(w.launch), w.program, "--home", w.home, "up")
+	w.up = exec.Command(line[0], line[1:]...)
 	w.up.Env = append(bareEnv(), w.env...)
 	w.up.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	reader, writer := io.Pipe()
