@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/yamux"
 )
 
 // Frames as a guest writes them.
@@ -246,26 +248,50 @@ func TestStreamThatIsNeverClosed(t *testing.T) {
 	}
 }
 
-// An end that arrives just when the stream was given up must not end the rest.
+// An end that arrives just when yamux gives the stream up is kept from it: it would take that for a
+// violation and end the rest too.
 func TestEndAtTheLastMoment(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes as long as a stream lingers")
+	for name, tc := range map[string]struct {
+		ago  time.Duration
+		pass bool
+	}{
+		"soon":               {0, true},
+		"at the last moment": {lingering - time.Millisecond, false},
+		"too late":           {lingering + time.Second, false},
+	} {
+		g := newGuard(nil, io.Discard, usual(), func(error) {})
+		if pass, err := g.judge(parse(syn(1))); !pass || err != nil {
+			t.Fatalf("judge = %v, %v", pass, err)
+		}
+		_, _ = g.Write(fin(1))
+		g.streams[1].hostDone = time.Now().Add(-tc.ago)
+		if pass, err := g.judge(parse(fin(1))); pass != tc.pass || err != nil || len(g.streams) > 0 {
+			t.Errorf("an end that comes %s: judge = %v, %v with %d streams, want %v", name, pass, err, len(g.streams), tc.pass)
+		}
 	}
-	const n = 60
-	h := newHostile(t, usual(), func(context.Context, net.Conn) {})
-	go io.Copy(io.Discard, h.stdin)
-	h.says(t, false, ack)
-	for i := range uint32(n) {
-		h.says(t, false, syn(2*i+1))
+}
+
+// Who serves a stream finds his context ended when the connection fails, not a moment later: that is
+// how he tells a task whose time was over from a browser that left.
+func TestContextEndsFirst(t *testing.T) {
+	g := newGuard(nil, io.Discard, usual(), func(error) {})
+	if _, err := g.judge(parse(syn(1))); err != nil {
+		t.Fatal(err)
 	}
-	time.Sleep(lingering - 30*time.Millisecond)
-	for i := range uint32(n) {
-		h.says(t, false, fin(2*i+1))
-		time.Sleep(time.Millisecond)
+	ctx, cancel := context.WithCancel(t.Context())
+	conn := &stream{raw: &yamux.Stream{}}
+	g.queue[0] = g.queue[1] // the stream of no session has no number
+	g.serve(ctx, conn, cancel)
+	stopped := make(chan struct{})
+	go func() { g.stop(ErrLimit); close(stopped) }()
+	time.Sleep(10 * time.Millisecond)
+	if conn.stopped.Load() != nil {
+		t.Error("the connection failed while its context was alive")
 	}
-	go h.says(t, false, data(2, "x"), fin(2))
-	if got, err := io.ReadAll(h.Answer()); string(got) != "x" || err != nil {
-		t.Errorf("Answer = %q, %v, want the rest of the tunnel unharmed", got, err)
+	cancel()
+	<-stopped
+	if conn.stopped.Load() == nil {
+		t.Error("the connection lives on")
 	}
 }
 

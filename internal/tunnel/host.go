@@ -91,16 +91,15 @@ func (h *Host) hangUp(why error) {
 // over tells those who serve that it is over, and why. When the caller's time was up, that is why, and
 // their contexts say so too.
 func (h *Host) over(why error) {
-	switch {
-	case h.caller.Err() != nil:
-		why = fmt.Errorf("%w: %w", ErrLimit, context.Cause(h.caller))
-	case why == nil:
+	if why == nil {
 		why = io.ErrUnexpectedEOF
-		fallthrough
-	default:
+	}
+	if h.caller.Err() != nil {
+		why = fmt.Errorf("%w: %w", ErrLimit, context.Cause(h.caller))
+		<-h.ctx.Done() // on its way
+	} else {
 		h.cancel(why)
 	}
-	<-h.ctx.Done() // on its way, if it was not us
 	h.guard.stop(why)
 }
 

@@ -88,6 +88,31 @@ func TestAnswer(t *testing.T) {
 	}
 }
 
+// The program may end as soon as its answer was taken: no stream is in the middle of a frame then.
+func TestNothingFollowsTheAnswer(t *testing.T) {
+	p := newPair(t, usual(), func(_ context.Context, conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+	for range 8 {
+		conn, err := p.guest.Dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		go pour(t.Context(), conn)
+	}
+	go func() { _, _ = io.ReadAll(p.host.Answer()) }()
+	_, _ = io.WriteString(p.guest.Answer(), "the line\n")
+	if err := p.guest.Answer().Close(); err != nil {
+		t.Fatalf("Close = %v", err)
+	}
+	if err := p.guest.out.whole(syn(99)); err != io.ErrClosedPipe {
+		t.Errorf("a frame after the answer: %v, want io.ErrClosedPipe", err)
+	}
+	_ = p.guest.Close()
+	<-p.host.Done()
+	if err := p.host.Close(); err != nil {
+		t.Errorf("Close = %v, want nil: every frame was whole", err)
+	}
+}
+
 // An answer that was cut is not one that ended.
 func TestAnswerCut(t *testing.T) {
 	for name, end := range map[string]func(p pair){
