@@ -45,7 +45,9 @@ func (v *visitor) act() string {
 			return v.failAction(i, a, err)
 		}
 		pause(v.work, reaction)
-		v.settle(nil, false)
+		for calm := v.settle(nil, false); calm && v.watch.look().pending(); {
+			calm = v.settle(nil, false)
+		}
 		after := v.watch.look()
 		v.done = append(v.done, did+effect(before, after))
 		if after.doc.request != before.doc.request || after.crashed != "" || v.gone() {

@@ -239,7 +239,7 @@ func (w *world) browse(t testing.TB, limit time.Duration, in run.Browse) (run.Ou
 		}
 	}
 	for _, line := range w.wanted() {
-		if strings.Contains(line, "google") {
+		if strings.Contains(line, ".google.com:") || strings.Contains(line, ".googleapis.com:") {
 			t.Errorf("browse(%s): Chromium asked for %q by itself", in.URL, line)
 		}
 	}
@@ -249,6 +249,6 @@ func (w *world) browse(t testing.TB, limit time.Duration, in run.Browse) (run.Ou
 // show is all of a call for a failure message.
 func show(out run.Output, value run.BrowseResult, w *world) string {
 	content := value.Content.Text
-	return fmt.Sprintf("%s %q\nurl %s (%d) %q\nredirects %.300q\nactions %q\ncontent %.300q\nnotes %q\nblocked %.500v\nproxy %.500q",
-		out.Status, out.Error, value.URL, value.Status, value.Title, value.Redirects, value.Actions, content, value.Notes, value.Blocked, w.wanted())
+	return fmt.Sprintf("%s %q\nurl %s (%d) %q\nredirects %.300q\nactions %q\ncontent %.300q\nnotes %q\nblocked %+v\nproxy %.500q",
+		out.Status, out.Error, value.URL, value.Status, value.Title, value.Redirects, value.Actions, content, value.Notes, value.Blocked, slices.Compact(w.wanted()))
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/cdp/jsonv2"
 	"github.com/chromedp/cdproto/dom"
 	"github.com/chromedp/cdproto/input"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 
 	"github.com/secureclaw/secureclaw/executor/web/internal/snapshot"
@@ -210,14 +211,18 @@ func (e *element) place(ctx context.Context) (dom.GetContentQuadsParams, error) 
 	return self, errors.New("it takes no room on the page")
 }
 
-// over asks what is on top at a point.
+// over asks what is on top at a point of the window.
 func (e *element) over(ctx context.Context, x, y float64) (string, error) {
-	hit, err := cdp.Call(ctx, e.tab, dom.GetNodeForLocation, dom.GetNodeForLocationParams{X: int64(x), Y: int64(y)})
+	layout, err := cdp.Call(ctx, e.tab, page.GetLayoutMetrics, cdp.Empty{})
+	if err != nil || layout.CSSVisualViewport == nil {
+		return "something", ctx.Err()
+	}
+	// The browser wants to be asked in places of the document.
+	hit, err := cdp.Call(ctx, e.tab, dom.GetNodeForLocation, dom.GetNodeForLocationParams{
+		X: int64(x + layout.CSSVisualViewport.PageX), Y: int64(y + layout.CSSVisualViewport.PageY),
+	})
 	if err != nil {
-		if ctx.Err() != nil {
-			return "", ctx.Err()
-		}
-		return "the edge of the window", nil
+		return "the edge of the window", ctx.Err()
 	}
 	if hit.BackendNodeID == e.node {
 		return "", nil
@@ -226,7 +231,11 @@ func (e *element) over(ctx context.Context, x, y float64) (string, error) {
 	if err != nil || node.Object == nil {
 		return "something", ctx.Err()
 	}
-	return on[string](ctx, e, covered, node.Object.ObjectID)
+	what, err := on[string](ctx, e, covered, node.Object.ObjectID)
+	if err != nil {
+		return "something of another frame", ctx.Err()
+	}
+	return what, nil
 }
 
 func largest(ctx context.Context, s session, of dom.GetContentQuadsParams) (dom.Quad, error) {
@@ -250,7 +259,7 @@ func largest(ctx context.Context, s session, of dom.GetContentQuadsParams) (dom.
 }
 
 func area(q dom.Quad) float64 {
-	return abs((q[2]-q[0])*(q[5]-q[1])-(q[4]-q[0])*(q[3]-q[1])) / 2 * 2
+	return abs((q[2]-q[0])*(q[5]-q[1]) - (q[4]-q[0])*(q[3]-q[1]))
 }
 
 func abs(f float64) float64 { return max(f, -f) }

@@ -40,6 +40,8 @@ func (v *visitor) conclude(ctx context.Context, problem string) executor.Answer 
 		v.summarize(result)
 	}
 	switch {
+	case late && s.pending():
+		return executor.TimedOut(result, "%s", problem)
 	case problem == "" && late:
 		return executor.TimedOut(result, "the page was not done within the time limit; this is what there was")
 	case problem == "":

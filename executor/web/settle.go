@@ -3,6 +3,8 @@ package web
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
@@ -23,67 +25,96 @@ const (
 	parsedOnly = 2000                   // ms: something keeps the load event away, and nothing moves
 	restless   = 1500 * time.Millisecond
 	maxSettle  = 15 * time.Second
+	maxRefresh = 3 // s that a page may wait before it sends itself on
 	// stuck is how long a page may not answer before its scripts are stopped. It is long because a
 	// busy computer looks the same.
 	stuck = 6 * time.Second
 )
 
-// settle waits until the page is loaded and stands still. answered is the navigation that it waits
-// for, nil after an action; first is set for the first page, which has to come.
-func (v *visitor) settle(answered <-chan error, first bool) {
+// settle waits until the page is loaded and stands still, and reports whether it came to that.
+// answered is the navigation that it waits for, nil after an action; first is set for the first page,
+// which has to come.
+func (v *visitor) settle(answered <-chan error, first bool) (calm bool) {
 	limit := maxSettle
 	if end, ok := v.work.Deadline(); ok {
 		limit = min(limit, time.Until(end)*3/4)
 	}
 	began := time.Now()
 	var now, last motion
-	still, calm := began, began
+	var hold time.Time // until when the page may send itself on by its own head
+	still, since, seen := began, began, -1
 	for {
 		s := v.watch.look()
 		select {
 		case err := <-answered:
 			answered = nil
 			if err != nil && s.doc.url == "" {
-				return // refused before any request
+				return false // refused before any request
 			}
 		case <-v.browser.pipe.gone:
-			return
+			return false
 		case <-v.work.Done():
-			return
+			return false
 		default:
 		}
 		if s.crashed != "" || s.download && first || s.doc.failed != "" && answered == nil {
-			return
+			return false
 		}
-		if time.Since(began) > limit {
+		// Without an answer there is nothing to go on with, so all the time there is goes to waiting.
+		if over := time.Since(began); over > limit && (!s.pending() || over > maxSettle) {
 			v.watch.say(unsettled(s, limit))
-			return
+			return false
 		}
 		if s.ready && !s.pending() {
-			now = v.motion()
-			if now != last {
+			if now = v.motion(); now != last {
 				last, still = now, time.Now()
 			}
 		}
 		if !s.loaded || s.pending() {
-			calm = time.Now()
+			since = time.Now()
+		} else if seen != s.loads {
+			seen, hold = s.loads, time.Now().Add(v.refresh(s.doc))
 		}
 		switch {
-		case s.pending() || !s.ready || first && s.doc.url == "":
+		case s.pending() || !s.ready || first && s.doc.url == "" || time.Now().Before(hold):
 		case s.loaded && s.busy == 0 && !now.alive && now.documents > 0:
-			return // no script ever ran, so nothing can change
+			return true // no script ever ran, so nothing can change
 		case s.loaded && s.busy == 0 && s.quiet >= quiet && time.Since(still) >= stillness:
-			return
+			return true
 		case s.loaded && s.busy <= twoOpen && s.quiet >= almost && time.Since(still) >= stillness:
-			return
-		case s.loaded && s.busy <= twoOpen && s.quiet >= almost && time.Since(calm) >= restless:
-			return // a clock or an animation
+			return true
+		case s.loaded && s.busy <= twoOpen && s.quiet >= almost && time.Since(since) >= restless:
+			return true // a clock or an animation
 		case !s.loaded && s.busy <= twoOpen && s.quiet >= parsedOnly:
 			v.watch.say(fmt.Sprintf("the page was not loaded to its end: %d requests had no answer", s.busy))
-			return
+			return true
 		}
 		pause(v.work, tick)
 	}
+}
+
+// refreshScript reads when a page will send itself on.
+const refreshScript = `(document.querySelector('meta[http-equiv="refresh" i]') || {}).content || ""`
+
+// refresh is how long to wait for a page that says in its head, or its answer's, that it moves on.
+func (v *visitor) refresh(doc document) time.Duration {
+	ctx, cancel := context.WithTimeout(v.work, 400*time.Millisecond)
+	defer cancel()
+	text := doc.refresh
+	if text == "" {
+		text, _ = evaluate[string](ctx, v.tab, refreshScript)
+	}
+	number := strings.TrimSpace(text)
+	number = number[:len(number)-len(strings.TrimLeft(number, "0123456789"))]
+	seconds, err := strconv.Atoi(number)
+	switch {
+	case err != nil:
+		return 0
+	case seconds > maxRefresh:
+		v.watch.say(fmt.Sprintf("the page sends itself on after %d s", seconds))
+		return 0
+	}
+	return time.Duration(seconds)*time.Second + 250*time.Millisecond
 }
 
 func unsettled(s view, limit time.Duration) string {

@@ -77,6 +77,7 @@ func (w *watch) answered(session target.SessionID, e *network.EventResponseRecei
 	}
 	w.doc.status = int(e.Response.Status)
 	w.doc.mime = e.Response.MimeType
+	w.doc.refresh = headerOf(e.Response.Headers, "Refresh")
 	w.doc.length = headerOf(e.Response.Headers, "Content-Length")
 }
 
@@ -106,6 +107,8 @@ func (w *watch) failed(session target.SessionID, e *network.EventLoadingFailed) 
 			w.count(w.mixed, entry.url)
 		case refusedByProxy(e.ErrorText):
 			w.wants(entry.url)
+		case strings.HasPrefix(e.ErrorText, "net::ERR_CERT_"):
+			w.note(hostOf(entry.url) + " was not asked: " + netWords(e.ErrorText))
 		}
 	}
 	w.over(key)

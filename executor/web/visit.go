@@ -157,7 +157,10 @@ func (v *visitor) navigate() string {
 		}
 		answered <- err // has room
 	}()
-	v.settle(answered, true)
+	// A page may send itself on the moment it has settled.
+	for calm := v.settle(answered, true); calm && v.watch.look().pending(); answered = nil {
+		calm = v.settle(nil, true)
+	}
 	return v.trouble(v.watch.look(), true)
 }
 

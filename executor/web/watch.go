@@ -59,6 +59,7 @@ type document struct {
 	status  int
 	mime    string
 	length  string // as the server said it
+	refresh string // that it wants to be left, and when
 	failed  string // net::ERR_…
 	ended   bool   // the request is over
 }
