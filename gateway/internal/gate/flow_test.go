@@ -54,14 +54,29 @@ func TestWhatCouldCarryOutAsks(t *testing.T) {
 			call := newCall("c1")
 			call.Label, call.Quoted = tc.seen, tc.quoted
 			out := make(chan claw.ToolResult, 1)
-			go func() { out <- w.gate.Run(t.Context(), call, tc.tool, text(tc.text)) }()
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				out <- w.gate.Run(t.Context(), call, tc.tool, text(tc.text))
+			}()
+			t.Cleanup(func() { <-done }) // before the store is closed
 			if tc.asks == "" {
-				if got := <-out; len(w.desk.asked) != 0 || got.Tier == claw.Ask || strings.Contains(got.Rule, "because") {
-					t.Errorf("Run = %+v, and asked %d times; want it run unasked", got, len(w.desk.asked))
+				select {
+				case got := <-out:
+					if got.Tier == claw.Ask || strings.Contains(got.Rule, "because") {
+						t.Errorf("Run = %+v, want it run unasked", got)
+					}
+				case a := <-w.desk.asked:
+					t.Errorf("asked by %q, want it run unasked", a.Rule)
 				}
 				return
 			}
-			a := w.question()
+			var a gate.Approval
+			select {
+			case a = <-w.desk.asked:
+			case got := <-out:
+				t.Fatalf("Run = %+v, want a question by %q", got, tc.asks)
+			}
 			if a.Rule != tc.asks {
 				t.Errorf("asked by %q, want %q", a.Rule, tc.asks)
 			}

@@ -20,7 +20,7 @@ func table() config.ActionTiers {
 		RequireApproval: []config.Rule{
 			{Tool: "*", When: when{"path": {"**/.env*", "**/.ssh/**"}}},
 			{Tool: "search_files", When: when{"glob": {"*.pem"}}},
-			{Tool: "browse", When: when{"domain": {"bank.example", "*.bank.example"}}},
+			{Tool: "browse", When: when{"domain": {"bank.example", "*.bank.example", "one.shop.example"}}},
 			{Tool: "run_shell_command", When: when{"command": {"*rm*"}}},
 		},
 		Notify: []config.Rule{
@@ -108,7 +108,9 @@ func TestClassify(t *testing.T) {
 		"a wildcard of the call, covered":      {browse("*.example.com"), claw.Auto, "autoApprove[3]"},
 		"a wildcard of the call, one too deep": {browse("*.a.example.com"), claw.Ask, "default"},
 		"a wildcard of the call, too wide":     {browse("*.com"), claw.Ask, "requireApproval[2]"},
-		"a wildcard that reaches an asked one": {browse("*.example"), claw.Ask, "requireApproval[2]"},
+		"a wildcard that is none":              {browse("*.example"), claw.Ask, "requireApproval[2]"},
+		"a wildcard that reaches an asked one": {browse("*.shop.example"), claw.Ask, "requireApproval[2]"},
+		"a wildcard beside an asked one":       {browse("*.one.shop.example"), claw.Ask, "default"},
 		"not a domain":                         {browse("example.com/x"), claw.Ask, "requireApproval[2]"},
 		"number and boolean":                   {policy.Call{Tool: "set", Args: args{"level": 3.0, "on": true}}, claw.Auto, "autoApprove[4]"},
 		"another number":                       {policy.Call{Tool: "set", Args: args{"level": 3.5, "on": true}}, claw.Ask, "default"},
