@@ -77,6 +77,9 @@ func derive(def filter, browser bool) filter {
 		ArchMap: []arch{{"SCMP_ARCH_X86_64", []string{}}, {"SCMP_ARCH_AARCH64", []string{}}},
 	}
 	special := []string{"socket", "socketpair", "clone", "clone3", "unshare"} // written below, by us
+	if browser {
+		special = append(special, "setsockopt")
+	}
 	for _, r := range def.Syscalls {
 		if r.Action != "SCMP_ACT_ALLOW" || r.Includes != nil && (len(r.Includes.Caps) > 0 || r.Includes.MinKernel != "") {
 			continue
@@ -98,15 +101,11 @@ func derive(def filter, browser bool) filter {
 	}
 	// None when sealed, not even AF_UNIX: a socket in a mounted folder (an agent's, a database's) answers
 	// through a read-only mount too, and whoever listens there is outside of the container.
-	var families []uint64
 	cloneDenied, unshareDenied := uint64(newAny), uint64(0)
 	if browser {
-		families = []uint64{1, 2, 10, 16} // AF_UNIX, AF_INET, AF_INET6, AF_NETLINK
+		out.Syscalls = append(out.Syscalls, sockets()...)
 		cloneDenied = newNS | newCgroup | newUTS | newIPC
 		unshareDenied = cloneDenied | newTime
-	}
-	for _, f := range families {
-		out.Syscalls = append(out.Syscalls, rule{Names: []string{"socket"}, Action: "SCMP_ACT_ALLOW", Args: []argument{{Value: f, Op: "SCMP_CMP_EQ"}}})
 	}
 	enosys := 38
 	masked := func(name string, mask uint64) rule {
@@ -119,6 +118,34 @@ func derive(def filter, browser bool) filter {
 		rule{Names: []string{"clone3"}, Action: "SCMP_ACT_ERRNO", ErrnoRet: &enosys})
 	if browser {
 		out.Syscalls = append(out.Syscalls, masked("unshare", unshareDenied), rule{Names: []string{"chroot"}, Action: "SCMP_ACT_ALLOW"})
+	}
+	return out
+}
+
+// sockets are those of the browser. In a user namespace of its own a process has every capability over the
+// network namespace it makes beside it, and with them the kernel's packet filters, traffic control and raw
+// sockets, which is where most ways from a container into the kernel were found. None of that can be had
+// without AF_NETLINK, a raw socket, or an option of the packet filters, which begin at 64.
+func sockets() []rule {
+	const unix, inet, inet6, stream, datagram = 1, 2, 10, 1, 2
+	allow := func(call string, args ...argument) rule {
+		return rule{Names: []string{call}, Action: "SCMP_ACT_ALLOW", Args: args}
+	}
+	is := func(index int, value uint64) argument {
+		return argument{Index: index, Value: value, Op: "SCMP_CMP_EQ"}
+	}
+	out := []rule{allow("socket", is(0, unix))}
+	for _, family := range []uint64{inet, inet6} {
+		for _, kind := range []uint64{stream, datagram} {
+			// Above its four bits are SOCK_NONBLOCK and SOCK_CLOEXEC.
+			out = append(out, allow("socket", is(0, family), argument{Index: 1, Value: 15, ValueTwo: kind, Op: "SCMP_CMP_MASKED_EQ"}))
+		}
+	}
+	for _, level := range []uint64{1, 6, 17} { // SOL_SOCKET, TCP, UDP
+		out = append(out, allow("setsockopt", is(1, level)))
+	}
+	for _, level := range []uint64{0, 41} { // IP, IPv6
+		out = append(out, allow("setsockopt", is(1, level), argument{Index: 2, Value: 64, Op: "SCMP_CMP_LT"}))
 	}
 	return out
 }
@@ -185,6 +212,12 @@ func TestProfilesRefuse(t *testing.T) {
 			for _, name := range r.Names {
 				if slices.Contains(forbidden, name) || strings.HasPrefix(name, "io_uring") {
 					t.Errorf("profile(%q) allows %s", kind, name)
+				}
+				if kind == "web" && name == "socket" && (r.Args[0].Value == 16 || r.Args[0].Value != 1 && len(r.Args) != 2) {
+					t.Errorf("profile(%q) allows sockets with %+v", kind, r.Args)
+				}
+				if kind == "web" && name == "setsockopt" && len(r.Args) == 0 {
+					t.Errorf("profile(%q) allows %s with any arguments", kind, name)
 				}
 				if slices.Contains([]string{"socket", "socketpair", "clone", "unshare"}, name) && len(r.Args) == 0 {
 					t.Errorf("profile(%q) allows %s with any arguments", kind, name)
