@@ -47,6 +47,7 @@ var flags = []string{
 	"--disable-background-networking",
 	"--disable-component-update",
 	"--component-updater=url-source=about:blank", // some components are asked for in spite of that
+	"--gaia-url=http://127.0.0.1:1",              // it would ask who is logged in; cookies of http: are none
 	"--disable-field-trial-config",
 	"--disable-component-extensions-with-background-pages",
 	"--disable-default-apps",
