@@ -373,8 +373,9 @@ func TestStreamIsAConn(t *testing.T) {
 
 // Close waits for those who serve, and they learn of it.
 func TestCloseWaits(t *testing.T) {
-	var left atomic.Int64
+	var serving, left atomic.Int64
 	p := newPair(t, usual(), func(ctx context.Context, conn net.Conn) {
+		serving.Add(1)
 		<-ctx.Done()
 		_, err := conn.Read(make([]byte, 1))
 		if err == nil || err == io.EOF {
@@ -390,7 +391,7 @@ func TestCloseWaits(t *testing.T) {
 		}
 		defer conn.Close()
 	}
-	eventually(t, "ten streams are served", func() bool { return p.host.Open() == 10 })
+	eventually(t, "ten streams are served", func() bool { return serving.Load() == 10 })
 	if err := p.host.Close(); err != nil || left.Load() != 10 {
 		t.Errorf("Close = %v after %d of 10 returned", err, left.Load())
 	}
