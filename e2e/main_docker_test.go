@@ -39,7 +39,7 @@ func withProgram(stories func() int) int {
 			return 1
 		}
 	}
-	for _, image := range []string{"secureclaw/executor-shell:latest", "secureclaw/executor-file:latest"} {
+	for _, image := range []string{"secureclaw/executor-shell:latest", "secureclaw/executor-file:latest", "secureclaw/executor-web:latest"} {
 		if out, err := exec.Command("docker", "image", "inspect", "--format", "{{.Id}}", image).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "image %s: %v: %s  fix  images/build.sh\n", image, err, out)
 			return 1

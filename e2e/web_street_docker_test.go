@@ -175,6 +175,12 @@ func (s *street) live(trusted ...string) *world {
 	s.t.Helper()
 	var model *fake.Server
 	s.within(s.here, func() error { model = fake.NewAnthropic(s.t); return nil })
+	return s.liveWith(model, trusted...)
+}
+
+// liveWith is live with a model, or with the rehearsal's when there is none.
+func (s *street) liveWith(model *fake.Server, trusted ...string) *world {
+	s.t.Helper()
 	config := fmt.Sprintf("executors:\n  shell: {}\n  file: {}\n  web: {image: %q}\nactionTiers:\n  notify:\n    - {tool: browse_web, when: {domain: trustedDomains}}\ntrustedDomains: [%s]\n",
 		s.image, strings.Join(trusted, ", "))
 	w := newWorld(s.t, setting{model: model, config: config})
