@@ -109,7 +109,6 @@ func (c canary) fly(ctx context.Context, p Proxy) error {
 	var serving sync.WaitGroup
 	serving.Go(func() { task.Serve(ctx, served) })
 	c.browse(ctx, browser)
-	browser.Close()
 	serving.Wait()
 	world.work.Wait()
 	task.Close()
@@ -128,13 +127,17 @@ func (c canary) fly(ctx context.Context, p Proxy) error {
 	return nil
 }
 
-// browse does what a browser does until somebody hangs up.
+// browse does what a browser does until somebody hangs up, and closes its end. The request is
+// written beside the reading: a pipe holds nothing, and a refusal may come before anything was read.
 func (c canary) browse(ctx context.Context, conn net.Conn) {
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	if _, err := fmt.Fprintf(conn, "CONNECT %[1]s:443 HTTP/1.1\r\nHost: %[1]s:443\r\n\r\n", c.connect); err != nil {
-		return
-	}
+	asking.Go(func() {
+		_, _ = fmt.Fprintf(conn, "CONNECT %[1]s:443 HTTP/1.1\r\nHost: %[1]s:443\r\n\r\n", c.connect)
+	})
 	answer, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: http.MethodConnect})
 	if err != nil || answer.StatusCode != http.StatusOK {
 		return

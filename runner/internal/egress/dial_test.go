@@ -42,22 +42,23 @@ func TestDial(t *testing.T) {
 	type site struct {
 		after time.Duration
 		err   error
+		deaf  bool // connects although nobody wants it any more
 	}
 	refused := errors.New("connection refused")
-	never := site{time.Hour, nil}
+	never := site{after: time.Hour}
 	for name, tc := range map[string]struct {
 		sites []site
 		want  int // which of them, -1: none
 		took  time.Duration
 	}{
-		"the first":                         {[]site{{10 * time.Millisecond, nil}, {0, nil}}, 0, 10 * time.Millisecond},
-		"the first refuses":                 {[]site{{10 * time.Millisecond, refused}, {5 * time.Millisecond, nil}}, 1, 15 * time.Millisecond},
-		"the first is silent":               {[]site{never, {5 * time.Millisecond, nil}}, 1, headStart + 5*time.Millisecond},
-		"the first is slow but quicker":     {[]site{{headStart + 10*time.Millisecond, nil}, {time.Second, nil}}, 0, headStart + 10*time.Millisecond},
-		"two are silent":                    {[]site{never, never, {0, nil}}, 2, 2 * headStart},
-		"all refuse":                        {[]site{{0, refused}, {0, refused}, {0, refused}}, -1, 0},
-		"all are silent":                    {[]site{never, never}, -1, 10 * time.Second},
-		"the second is up before its start": {[]site{{0, nil}}, 0, 0},
+		"the first":                     {[]site{{10 * time.Millisecond, nil, false}, {0, nil, false}}, 0, 10 * time.Millisecond},
+		"the first refuses":             {[]site{{10 * time.Millisecond, refused, false}, {5 * time.Millisecond, nil, false}}, 1, 15 * time.Millisecond},
+		"the first is silent":           {[]site{never, {5 * time.Millisecond, nil, false}}, 1, headStart + 5*time.Millisecond},
+		"the first is slow but quicker": {[]site{{headStart + 10*time.Millisecond, nil, false}, {time.Second, nil, false}}, 0, headStart + 10*time.Millisecond},
+		"two are silent":                {[]site{never, never, {0, nil, false}}, 2, 2 * headStart},
+		"all refuse":                    {[]site{{0, refused, false}, {0, refused, false}, {0, refused, false}}, -1, 0},
+		"all are silent":                {[]site{never, never}, -1, 10 * time.Second},
+		"two connect":                   {[]site{{500 * time.Millisecond, nil, true}, {5 * time.Millisecond, nil, false}}, 1, 500 * time.Millisecond},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -69,7 +70,7 @@ func TestDial(t *testing.T) {
 					s := tc.sites[to.Addr().As4()[3]]
 					select {
 					case <-time.After(s.after):
-					case <-ctx.Done():
+					case <-done(ctx, s.deaf):
 						return nil, ctx.Err()
 					}
 					if s.err != nil {
@@ -106,6 +107,13 @@ func TestDial(t *testing.T) {
 			})
 		})
 	}
+}
+
+func done(ctx context.Context, deaf bool) <-chan struct{} {
+	if deaf {
+		return nil
+	}
+	return ctx.Done()
 }
 
 type noted struct {

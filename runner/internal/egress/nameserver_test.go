@@ -24,6 +24,7 @@ type answer struct {
 	Rcode       string
 	Sequence    []answer
 	silentOn    string // a type that is never answered
+	brokenOn    string // a type that is answered with SERVFAIL
 }
 
 // nameserver is a real DNS server on loopback, UDP and TCP.
@@ -48,15 +49,8 @@ func newNameserverAt(t *testing.T, address string, answers []answer) *nameserver
 		answers = answers[0].Sequence
 	}
 	s := &nameserver{t: t, answers: answers}
-	udp, err := net.ListenPacket("udp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	tcp, udp := listenBoth(t, address)
 	s.address = udp.LocalAddr().String()
-	tcp, err := net.Listen("tcp", s.address)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var work sync.WaitGroup
 	work.Go(func() { s.serveUDP(udp) })
 	work.Go(func() { s.serveTCP(tcp) })
@@ -66,6 +60,26 @@ func newNameserverAt(t *testing.T, address string, answers []answer) *nameserver
 		work.Wait()
 	})
 	return s
+}
+
+// listenBoth takes one port for TCP and UDP. One that is free for the first need not be for the other.
+func listenBoth(t *testing.T, address string) (net.Listener, net.PacketConn) {
+	t.Helper()
+	var last error
+	for range 20 {
+		tcp, err := net.Listen("tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		udp, err := net.ListenPacket("udp", tcp.Addr().String())
+		if err == nil {
+			return tcp, udp
+		}
+		tcp.Close()
+		last = err
+	}
+	t.Fatal(last)
+	return nil, nil
 }
 
 // resolver is the one of production, but for whom it asks.
@@ -151,7 +165,9 @@ func (s *nameserver) reply(query []byte) []byte {
 	case "SERVFAIL":
 		m.RCode = dnsmessage.RCodeServerFailure
 	}
-	m.Answers = a.records(q)
+	if m.Answers = a.records(q); kind == a.brokenOn {
+		m.RCode, m.Answers = dnsmessage.RCodeServerFailure, nil
+	}
 	reply, err := m.Pack()
 	if err != nil {
 		s.t.Errorf("reply to %v: %v", q, err)

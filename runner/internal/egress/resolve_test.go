@@ -59,10 +59,17 @@ func TestVet(t *testing.T) {
 
 // One open question of the two is not half an answer.
 func TestVetHalfAnswered(t *testing.T) {
-	r := newRig(t, answer{A: []string{"93.184.216.34"}, silentOn: "AAAA"})
-	begun := time.Now()
-	got, err := r.proxy.vet(t.Context(), "example.com")
-	if domain.CodeOf(err) != codeDNSError || time.Since(begun) > 3*time.Second {
-		t.Errorf("vet without an answer for AAAA = %v, %v after %v, want %s in time", got, err, time.Since(begun), codeDNSError)
+	for name, half := range map[string]answer{
+		"silence":        {A: []string{"93.184.216.34"}, silentOn: "AAAA"},
+		"server failure": {A: []string{"93.184.216.34"}, brokenOn: "AAAA"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, half)
+			begun := time.Now()
+			got, err := r.proxy.vet(t.Context(), "example.com")
+			if domain.CodeOf(err) != codeDNSError || time.Since(begun) > 3*time.Second {
+				t.Errorf("vet with no answer for AAAA = %v, %v after %v, want %s in time", got, err, time.Since(begun), codeDNSError)
+			}
+		})
 	}
 }

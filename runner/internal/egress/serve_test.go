@@ -246,10 +246,7 @@ func TestLimits(t *testing.T) {
 			var reached int64
 			r.site = func(conn net.Conn) {
 				_, _ = conn.Write(serverHello())
-				_, _ = conn.Write(make([]byte, tc.down))
-				if tc.down > 0 {
-					return
-				}
+				go func() { _, _ = conn.Write(make([]byte, tc.down)) }()
 				reached, _ = io.Copy(io.Discard, conn)
 			}
 			var came int64
@@ -257,9 +254,11 @@ func TestLimits(t *testing.T) {
 				_, _, _ = ask(conn, connectTo("example.com:443"))
 				_, _ = conn.Write(plainHello("example.com").bytes())
 				_, _ = conn.Write(make([]byte, tc.up))
-				if tc.want != "allow" || tc.down > 0 {
-					came, _ = io.Copy(io.Discard, conn)
+				if tc.want == "allow" {
+					came, _ = io.CopyN(io.Discard, conn, int64(tc.down))
+					return
 				}
+				came, _ = io.Copy(io.Discard, conn)
 			})
 			if got := verdict(events); got != tc.want {
 				t.Errorf("told %+v, want %s", events, tc.want)
@@ -411,6 +410,19 @@ type stubborn struct{ net.Conn }
 
 func (s stubborn) Close() error { return nil }
 
+// Who sets a deadline a moment too late does not open again what was closed.
+func TestShutter(t *testing.T) {
+	a, b := net.Pipe()
+	defer b.Close()
+	s := &shutter{Conn: stubborn{a}}
+	s.Close()
+	s.expire(time.Now().Add(time.Hour))
+	s.expire(time.Time{})
+	if n, err := s.Read(make([]byte, 1)); !timedOut(err) {
+		t.Errorf("Read after Close = %d, %v, want a timeout at once", n, err)
+	}
+}
+
 // The same decision is told once and counted; the names of strangers end at some number.
 func TestDecisionsAreBounded(t *testing.T) {
 	r := newRig(t)
@@ -422,8 +434,9 @@ func TestDecisionsAreBounded(t *testing.T) {
 			task.Serve(t.Context(), served)
 			close(done)
 		}()
-		_, _ = io.WriteString(browser, request)
+		go func() { _, _ = io.WriteString(browser, request) }() // after Close nobody reads it
 		_, _ = io.Copy(io.Discard, browser)
+		browser.Close()
 		<-done
 	}
 	for range 3 {
