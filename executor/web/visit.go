@@ -173,7 +173,7 @@ func (e netError) Error() string { return string(e) }
 func (v *visitor) trouble(s view, first bool) string {
 	switch {
 	case s.crashed != "":
-		return s.crashed + "; it may need more memory than a call has"
+		return s.crashed
 	case v.gone():
 		return "the browser ended by itself: " + v.cause(errGone).Error()
 	case s.doc.failed == aborted && s.doc.status/100 == 2 && s.doc.status != 204 && s.doc.status != 205:

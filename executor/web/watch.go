@@ -140,11 +140,14 @@ func (w *watch) event(method string, m *cdproto.Message) {
 		w.created(e.TargetInfo)
 	case *target.EventTargetCrashed:
 		if e.TargetID == target.ID(w.main) {
-			w.crashed = "the page's process crashed (" + clip(e.Status, 40) + ")"
+			w.crashed = "the page made its process crash"
+			if e.Status == "oom" || e.Status == "killed" {
+				w.crashed = "the page took more memory than there is"
+			}
 		}
 	case *inspector.EventTargetCrashed:
 		if m.SessionID == w.tab && w.crashed == "" {
-			w.crashed = "the page's process crashed"
+			w.crashed = "the page made its process crash"
 		}
 	case *browser.EventDownloadWillBegin:
 		if e.FrameID == w.main {
