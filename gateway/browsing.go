@@ -21,8 +21,12 @@ const (
 	kindBrowsingOn  = "browsing.on"
 )
 
-// watchEvery is how often the runner is asked.
-const watchEvery = time.Minute
+// watchEvery is how often the runner is asked. A runner that just started says no before its first test
+// has ended, so a no counts when it is said again after askAgain, which is longer than a test takes.
+const (
+	watchEvery = time.Minute
+	askAgain   = 15 * time.Second
+)
 
 // browsing asks the runner how its way out does, and tells of each change once.
 type browsing struct {
@@ -32,6 +36,7 @@ type browsing struct {
 	note     func(kind string, fields map[string]any)
 	now      func() time.Time
 	off      bool // what users were told last
+	maybe    bool // it was seen off once, and users do not know
 }
 
 // wasOff reads from the audit log what users were told last, so that a restart tells nobody twice.
@@ -50,13 +55,17 @@ func wasOff(ctx context.Context, o Options) bool {
 
 // run watches until ctx ends.
 func (b *browsing) run(ctx context.Context) {
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
 	for {
 		b.look(ctx)
+		wait := watchEvery
+		if b.maybe {
+			wait = askAgain
+		}
+		next := time.NewTimer(wait)
 		select {
-		case <-tick.C:
+		case <-next.C:
 		case <-ctx.Done():
+			next.Stop()
 			return
 		}
 	}
@@ -73,8 +82,14 @@ func (b *browsing) look(ctx context.Context) {
 	problem := problemOf(status, "web")
 	off := problem != nil && problem.Code == codeCanary
 	if off == b.off || problem != nil && !off { // another problem hides what the canary says
+		b.maybe = false
 		return
 	}
+	if off && !b.maybe {
+		b.maybe = true
+		return
+	}
+	b.maybe = false
 	kind, fields, text := kindBrowsingOn, map[string]any{}, "Browsing works again: the way out was tested and refuses what it must."
 	if off {
 		kind, fields = kindBrowsingOff, map[string]any{"what": problem.What, "why": problem.Why}

@@ -33,16 +33,18 @@ func TestBrowsingIsToldOnce(t *testing.T) {
 		sees []*run.Status // nil: no answer
 		want []string
 	}{
-		"all is well":               {false, []*run.Status{webIs(nil), webIs(nil)}, nil},
-		"it falls":                  {false, []*run.Status{webIs(nil), webIs(fell), webIs(fell), webIs(fell)}, []string{"off"}},
-		"it falls and comes back":   {false, []*run.Status{webIs(fell), webIs(nil), webIs(nil)}, []string{"off", "on"}},
-		"and falls again":           {false, []*run.Status{webIs(fell), webIs(nil), webIs(fell)}, []string{"off", "on", "off"}},
-		"it was down before":        {true, []*run.Status{webIs(fell), webIs(fell)}, nil},
-		"it was down, and is back":  {true, []*run.Status{webIs(nil)}, []string{"on"}},
-		"the runner is away":        {true, []*run.Status{nil, nil, webIs(fell)}, nil},
-		"something else is wrong":   {false, []*run.Status{webIs(image), webIs(nil)}, nil},
-		"something else hides it":   {true, []*run.Status{webIs(image), webIs(fell)}, nil},
-		"it fell behind a question": {false, []*run.Status{webIs(image), webIs(fell), webIs(image), webIs(nil)}, []string{"off", "on"}},
+		"all is well":              {false, []*run.Status{webIs(nil), webIs(nil)}, nil},
+		"it falls":                 {false, []*run.Status{webIs(nil), webIs(fell), webIs(fell), webIs(fell), webIs(fell)}, []string{"off"}},
+		"it is not tested yet":     {false, []*run.Status{webIs(fell), webIs(nil), webIs(nil), webIs(fell), webIs(nil)}, nil},
+		"it falls and comes back":  {false, []*run.Status{webIs(fell), webIs(fell), webIs(nil), webIs(nil)}, []string{"off", "on"}},
+		"and falls again":          {false, []*run.Status{webIs(fell), webIs(fell), webIs(nil), webIs(fell), webIs(fell)}, []string{"off", "on", "off"}},
+		"it was down before":       {true, []*run.Status{webIs(fell), webIs(fell)}, nil},
+		"it was down, and is back": {true, []*run.Status{webIs(nil)}, []string{"on"}},
+		"the runner is away":       {true, []*run.Status{nil, nil, webIs(fell)}, nil},
+		"away in between":          {false, []*run.Status{webIs(fell), nil, webIs(fell)}, []string{"off"}},
+		"something else is wrong":  {false, []*run.Status{webIs(image), webIs(nil)}, nil},
+		"something else hides it":  {true, []*run.Status{webIs(image), webIs(fell)}, nil},
+		"it fell behind something": {false, []*run.Status{webIs(image), webIs(fell), webIs(fell), webIs(image), webIs(nil)}, []string{"off", "on"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -26,9 +27,9 @@ const (
 	leastText = 200 // characters of a page that are worth asking for
 )
 
-// maxBrowsers is how many calls of browse_web are with the runner at once. A browser wants a processor
-// for itself; more of them only get in each other's way, and a token that waited there would be old.
-const maxBrowsers = 4
+// maxBrowsers is how many calls of browse_web are with the runner at once: as many as it runs. The others
+// wait here, for a token that waited there would be old.
+func maxBrowsers() int { return min(4, runtime.NumCPU()+1) }
 
 // prepareBrowse reads the arguments of browse_web. What it may reach is the host of its URL and what the
 // configuration adds for that host; nothing that the model wrote adds a name.
