@@ -49,8 +49,10 @@ func (l *line) text(n *node) {
 // thing adds what is already written as it has to be.
 func (l *line) thing(text string) {
 	l.settle()
-	if s := l.b.String(); len(s) > 0 && (l.gap || s[len(s)-1] == ']') && s[len(s)-1] != ' ' {
-		l.b.WriteByte(' ')
+	if s := l.b.String(); len(s) > 0 && s[len(s)-1] != ' ' {
+		if last := s[len(s)-1]; l.gap || last == ']' || text[0] == '[' && text[1] >= '0' && text[1] <= '9' && last != '(' {
+			l.b.WriteByte(' ')
+		}
 	}
 	l.gap, l.words = false, false
 	l.b.WriteString(text)
@@ -108,9 +110,6 @@ func quote(text string) string {
 // opens reports whether what follows a bracket looks like one of ours.
 func opens(text string) bool {
 	word := firstWord(text)
-	if rest, spaced := strings.CutPrefix(text[len(word):], " "); spaced && isRef(word) {
-		word = firstWord(rest)
-	}
 	return isWord(word) || isRef(word)
 }
 

@@ -4,7 +4,6 @@ package snapshot
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"net"
 	"net/http"
@@ -33,8 +32,6 @@ const (
 	insideEnv = "SNAPSHOT_INSIDE" // where the results of -update go, inside
 )
 
-var update = flag.Bool("update", false, "record the pages of testdata/pages anew")
-
 func TestLive(t *testing.T) {
 	if os.Getenv(insideEnv) != "" {
 		t.Skip("this is the inside")
@@ -53,7 +50,7 @@ func TestLive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	seccomp, err := filepath.Abs("../../../../runner/internal/sandbox/seccomp/web.json")
+	seccomp, err := filepath.Abs("../../../../runner/internal/sandbox/seccomp/browser.json")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,9 @@ func (b *builder) make(s step, raw *axNode, r role, at int, clickable bool) *nod
 	if text := raw.Props["valuetext"]; text != "" && n.value != text {
 		n.value = cap1(text)
 	}
+	if given, ok := v.doc.Nodes.InputValue.value(at); ok && (n.word == "spinbutton" || n.word == "slider") {
+		n.value = cap1(v.all.text(given)) // the browser's is a binary fraction
+	}
 	if n.word == "link" {
 		n.url = raw.Props["url"]
 	}
@@ -43,10 +46,13 @@ func (b *builder) make(s step, raw *axNode, r role, at int, clickable bool) *nod
 		n.placeholder = cap1(hint)
 	}
 	n.states = states(raw, n.word)
+	if _, ok := v.attribute(at, "required"); ok && !raw.is("required") && n.kind == control { // Chromium does not tell it of a checkbox
+		n.states = append(n.states, "required")
+	}
 	if at >= 0 && n.word == "img" {
 		n.unseen = v.unseen[at]
 	}
-	if n.kind == control && !n.native || clickable || reached(raw, v, at) && n.word != "iframe" {
+	if !n.native && (n.kind == control || clickable || reached(raw, v, at) && n.word != "iframe") {
 		n.key = s.from.frame + "\x00" + n.word + "\x00" + fold(raw.Name) + "\x00" + place(n.url)
 		if raw.Name == "" {
 			for _, attribute := range []string{"name", "placeholder"} {

@@ -58,18 +58,24 @@ type step struct {
 
 // builder makes one tree of all documents.
 type builder struct {
-	parts  []part
-	root   *node
-	nodes  int
-	text   int
-	urls   map[string]int // frames of the same path so far
-	full   bool
-	labels map[string]bool // names of controls
+	parts []part
+	root  *node
+	nodes int
+	text  int
+	urls  map[string]int // frames of the same path so far
+	full  bool
+	said
+}
+
+// said is what the page says somewhere, without its blanks.
+type said struct {
+	names map[string]bool // of controls
+	texts map[string]bool
 }
 
 func (b *builder) build() *node {
 	b.root = &node{role: role{"", wrapper, false}}
-	b.urls, b.labels = make(map[string]int), make(map[string]bool)
+	b.urls, b.said = make(map[string]int), said{make(map[string]bool), make(map[string]bool)}
 	if len(b.parts) == 0 || len(b.parts[0].Snapshot.Documents) == 0 {
 		return b.root
 	}
@@ -112,7 +118,7 @@ func (b *builder) open(part, doc int, frame string, hidden bool) *source {
 	s.seen = make([]bool, len(s.nodes))
 	for i := range s.nodes {
 		if r := roleOf(s.nodes[i].Role); r.kind == control && s.nodes[i].Name != "" {
-			b.labels[squash(s.nodes[i].Name)] = true
+			b.names[squash(s.nodes[i].Name)] = true
 		}
 	}
 	return s
@@ -193,7 +199,9 @@ func (b *builder) visit(s step, stack []step) []step {
 // holds reports whether what is in a field is told by its value.
 func (n *node) holds(raw *axNode) bool {
 	switch n.word {
-	case "textbox", "searchbox", "spinbutton", "slider", "date", "colour", "progressbar", "meter", "scrollbar":
+	case "date", "colour":
+		return true
+	case "textbox", "searchbox", "spinbutton", "slider", "progressbar", "meter", "scrollbar":
 		return raw.Value != "" || raw.Props["editable"] == "plaintext"
 	}
 	return false
@@ -218,6 +226,9 @@ func (b *builder) addText(s step, raw *axNode, at int) {
 		n.lines = s.from.view.keepsLines(at)
 	}
 	b.text += len(raw.Name)
+	if len(raw.Name) < maxName {
+		b.texts[squash(raw.Name)] = true
+	}
 	b.add(s.into, n)
 }
 

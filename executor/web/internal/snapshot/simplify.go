@@ -8,12 +8,12 @@ const (
 )
 
 // simplify drops what says nothing and says twice-said things once. It calls itself at most maxDepth deep.
-func (n *node) simplify(labels map[string]bool) {
+func (n *node) simplify(page said) {
 	kids := make([]*node, 0, len(n.kids))
 	for _, kid := range n.kids {
-		kid.simplify(labels)
+		kid.simplify(page)
 		switch {
-		case kid.label && kid.spoken(labels):
+		case kid.label && kid.spoken(page):
 			for _, k := range kid.kids {
 				if k.word != "text" {
 					kids = append(kids, k)
@@ -33,7 +33,7 @@ func (n *node) simplify(labels map[string]bool) {
 		}
 	}
 	n.kids = merge(kids)
-	n.say()
+	n.say(page)
 }
 
 func newGap(how string) *node {
@@ -41,14 +41,14 @@ func newGap(how string) *node {
 }
 
 // spoken reports whether the text of a label is the name of a control, where it is written.
-func (n *node) spoken(labels map[string]bool) bool {
+func (n *node) spoken(page said) bool {
 	text := ""
 	for _, kid := range n.kids {
 		if kid.word == "text" && !kid.gap {
 			text += kid.name
 		}
 	}
-	return labels[squash(text)]
+	return page.names[squash(text)]
 }
 
 // dissolves reports whether only what is in a node counts.
@@ -145,14 +145,14 @@ func (n *node) gather(b *strings.Builder) {
 }
 
 // say decides which of a node's name and content are written, where they say the same.
-func (n *node) say() {
-	if n.description != "" && (strings.Contains(squash(n.name), squash(n.description)) || strings.Contains(n.content(), squash(n.description))) {
+func (n *node) say(page said) {
+	if d := squash(n.description); d != "" && (page.texts[d] || strings.Contains(squash(n.name), d) || strings.Contains(n.content(), d)) {
 		n.description = ""
 	}
 	if n.word == "text" || n.word == "" || len(n.kids) == 0 {
 		return
 	}
-	if n.native || n.word == "img" || n.word == "canvas" && n.name != "" {
+	if n.native {
 		n.kids = nil
 		return
 	}

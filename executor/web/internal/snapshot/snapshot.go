@@ -51,7 +51,7 @@ func newPage(c *capture) *Page {
 	if b.full {
 		c.note("the page is larger than what is read of one: its end is left out")
 	}
-	p.root.simplify(b.labels)
+	p.root.simplify(b.said)
 	p.named = refs(p.root)
 	return p
 }
@@ -108,7 +108,7 @@ func (p *Page) fit(text string, total int64, limit, left int) run.Text {
 		return run.Text{Text: shown + notes.String(), Bytes: total + int64(notes.Len()), Truncated: p.cut()}
 	}
 	shown, used, _ = executor.Head([]byte(text), max(room-noteRoom, 0))
-	if end := strings.LastIndexByte(shown, '\n'); end > len(shown)/2 && used < len(text) {
+	if end := strings.LastIndexByte(shown, '\n'); end > len(shown)*3/4 && used < len(text) {
 		shown = shown[:end+1]
 	}
 	if left > 0 {

@@ -13,6 +13,7 @@ import (
 //	[7x2c textbox required: Name = what it holds [placeholder: Jane Doe]]
 //	headers: Product | Price
 //	row: Tea | 3.20
+//	row: Sum || 3.20
 //	navigation named Main
 //	 [9m1q link example.com/: Elsewhere] [4d8s button collapsed: More]
 //	text: Text that is in none of these
@@ -213,7 +214,7 @@ func (w *writer) block(n *node, depth int) {
 			return
 		}
 	}
-	if n.ref != "" || n.kind == control || n.kind == inline {
+	if n.ref != "" || n.kind == control {
 		if n.kind == flowing {
 			if text, ok := w.run(n.kids); ok && n.name == "" {
 				w.line(depth, "["+w.opening(n)+": "+text+"]")
@@ -247,7 +248,7 @@ func (w *writer) block(n *node, depth int) {
 // row writes a row of a table on one line, false when something in it takes lines of its own.
 func (w *writer) row(n *node, depth int) bool {
 	var cells []string
-	headers := true
+	headers, heading := true, false
 	for _, kid := range n.kids {
 		if kid.gap {
 			continue
@@ -263,7 +264,7 @@ func (w *writer) row(n *node, depth int) bool {
 		if kid.word != "columnheader" {
 			headers = false
 		}
-		if kid.ref != "" || len(kid.states) > 0 || kid.word == "rowheader" || kid.name != "" && len(kid.kids) > 0 {
+		if kid.ref != "" || len(kid.states) > 0 || kid.word == "rowheader" && len(cells) > 0 || kid.name != "" && len(kid.kids) > 0 {
 			said := ""
 			if len(kid.kids) > 0 {
 				said = kid.said()
@@ -271,6 +272,10 @@ func (w *writer) row(n *node, depth int) bool {
 			text = "[" + w.opening(kid) + ": " + strings.TrimSpace(bar(said)+" "+text) + "]"
 		}
 		cells = append(cells, text)
+		if heading = kid.word == "rowheader" && len(cells) == 1 || heading; heading && len(cells) == 2 {
+			cells = []string{cells[0] + " || " + cells[1]}
+			heading = false
+		}
 	}
 	if len(cells) == 0 {
 		return false
@@ -325,14 +330,14 @@ func (w *writer) kids(list []*node, depth int, head string) {
 			flush()
 			begin()
 			for _, code := range strings.Split(strings.Trim(kid.name, "\r\n"), "\n") {
-				text := "| " + strings.TrimRight(strings.ReplaceAll(code, "\t", "  "), " \r")
+				text := quote(strings.TrimRight(strings.ReplaceAll(code, "\t", "  "), " \r"))
 				if kid.unseen {
-					text = "| [" + hiddenFromView + ": " + strings.TrimSpace(code) + "]"
+					text = "[" + hiddenFromView + ": " + within(code) + "]"
 				}
-				w.line(in, quote(text))
+				w.line(in, strings.TrimRight("| "+text, " "))
 			}
 		case kid.word == "text":
-			if pending == "\n" && (r.words || r.len() > widest) && strings.TrimSpace(kid.name) != "" && (head == "" || head[0] != 'h') {
+			if pending == "\n" && (r.words || r.len() > widest) && !kid.unseen && strings.TrimSpace(kid.name) != "" && (head == "" || head[0] != 'h') {
 				flush()
 			}
 			if pending != "" {
