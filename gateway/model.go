@@ -17,11 +17,12 @@ func newModel(o Options) (agent.Model, error) {
 	case "anthropic":
 		return anthropic.New(anthropic.Options{
 			APIKey: o.Secrets.AnthropicAPIKey.Reveal, BaseURL: llm.BaseURL, Model: llm.Model, Timeout: time.Duration(llm.Timeout), Now: o.Now,
-			Images: true, // every model of the vendor's takes pictures
+			Images: llm.Pictures != "no", // every model of the vendor's takes them
 		})
 	case "openai":
 		return openai.New(openai.Options{
 			APIKey: o.Secrets.OpenAIAPIKey.Reveal, BaseURL: llm.BaseURL, Model: llm.Model, Timeout: time.Duration(llm.Timeout), Now: o.Now,
+			Images: llm.Pictures == "yes",
 		})
 	case "rehearsal":
 		return rehearsal.New(), nil

@@ -31,6 +31,7 @@ type LLM struct {
 	BaseURL    string   `yaml:"baseURL"`    // another server that speaks the provider's protocol
 	Iterations int      `yaml:"iterations"` // most model calls for one message, 1 to 10
 	Timeout    Duration `yaml:"timeout"`    // for one model call, first byte to last
+	Pictures   string   `yaml:"pictures"`   // yes, no; empty: yes for anthropic, no for openai, whose servers may refuse them
 }
 
 // Executor says in what kind of container a kind of tool runs: the ceilings no token can pass.

@@ -95,6 +95,7 @@ func llmKeys() []key {
 		{name: "baseURL", kind: text, meaning: "Another server that speaks the provider's protocol. Empty: the provider's own; ANTHROPIC_BASE_URL or OPENAI_BASE_URL in the environment goes first."},
 		{name: "iterations", kind: whole, def: "10", min: 1, max: 10, meaning: "Most model calls for one message."},
 		{name: "timeout", kind: duration, def: "5m", min: float64(5 * time.Second), max: float64(10 * time.Minute), meaning: "Most time of one model call, from the question to the last word."},
+		{name: "pictures", kind: text, oneOf: []string{"", "yes", "no"}, meaning: "Whether the model is shown screenshots. Empty: yes for anthropic, no for openai, because many servers of that protocol refuse a question with a picture."},
 	}
 }
 
