@@ -167,6 +167,9 @@ func TestCasesDNS(t *testing.T) {
 				in.Answers.A = []string{"93.184.216.99"}
 			}
 			r := newRig(t, in.Answers)
+			if in.Answers.Timeout {
+				r.impatient()
+			}
 			name := strings.TrimSuffix(in.Target, ":443")
 			// One question of each type, absolute, whatever comes of it: no suffix, no second look.
 			want := []string{"A " + name + ".", "AAAA " + name + "."}
@@ -213,6 +216,9 @@ func TestCasesTLS(t *testing.T) {
 			if a.Expect == "allow" {
 				shakesHands(t, r, in.Target, in.Hello)
 				return
+			}
+			if in.Hello.ThenStall > 0 {
+				r.impatient()
 			}
 			reached := make(chan int64, 1)
 			r.site = func(conn net.Conn) {

@@ -41,6 +41,9 @@ func TestVet(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, tc.answers)
+			if tc.answers.Timeout {
+				r.impatient()
+			}
 			got, err := r.proxy.vet(t.Context(), "example.com")
 			if len(got) != tc.want || domain.CodeOf(err) != tc.code {
 				t.Errorf("vet = %v, %v (%s), want %d addresses, %q", got, err, domain.CodeOf(err), tc.want, tc.code)
@@ -65,6 +68,9 @@ func TestVetHalfAnswered(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t, half)
+			if half.silentOn != "" {
+				r.impatient()
+			}
 			begun := time.Now()
 			got, err := r.proxy.vet(t.Context(), "example.com")
 			if domain.CodeOf(err) != codeDNSError || time.Since(begun) > 3*time.Second {

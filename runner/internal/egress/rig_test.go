@@ -98,16 +98,19 @@ func newRig(t *testing.T, answers ...answer) *rig {
 		answers = []answer{{A: c.DefaultAnswers["A"], AAAA: c.DefaultAnswers["AAAA"]}}
 	}
 	r := &rig{t: t, list: list, dns: newNameserver(t, answers)}
-	limits := DefaultLimits()
-	limits.Resolve = 400 * time.Millisecond
-	limits.Hello = 400 * time.Millisecond
-	r.proxy = New(Options{Limits: limits, Resolver: r.dns.resolver(), Addresses: func() ([]netip.Addr, error) {
+	r.proxy = New(Options{Limits: DefaultLimits(), Resolver: r.dns.resolver(), Addresses: func() ([]netip.Addr, error) {
 		return []netip.Addr{netip.MustParseAddr("93.184.216.99")}, nil
 	}})
 	r.proxy.connect = r.connect
 	r.site = func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) }
 	t.Cleanup(r.work.Wait)
 	return r
+}
+
+// impatient is for tests in which somebody is silent.
+func (r *rig) impatient() {
+	r.proxy.limits.Resolve = 400 * time.Millisecond
+	r.proxy.limits.Hello = 400 * time.Millisecond
 }
 
 // connect notes what would be dialled and goes to a real socket on loopback instead.

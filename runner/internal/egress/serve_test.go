@@ -165,6 +165,9 @@ func TestHelloRetry(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
+			if tc.want == "deny:hello_timeout" {
+				r.impatient()
+			}
 			first := plainHello("example.com").bytes()
 			reached := make(chan string, 1)
 			r.site = func(conn net.Conn) {
@@ -347,6 +350,31 @@ func TestIdle(t *testing.T) {
 	}
 }
 
+// A ClientHello has its time in all, however steadily it drips.
+func TestHelloTimeout(t *testing.T) {
+	r := newRig(t)
+	r.proxy.limits = DefaultLimits()
+	synctest.Test(t, func(t *testing.T) {
+		site, there := net.Pipe()
+		defer there.Close()
+		r.proxy.connect = toPipe(site)
+		events, took := pipes(t.Context(), t, r, func(conn net.Conn) {
+			_, _ = io.WriteString(conn, connectTo("example.com:443"))
+			_, _ = conn.Read(make([]byte, 100))
+			go func() { _, _ = io.Copy(io.Discard, conn) }()
+			for _, b := range plainHello("example.com").bytes() {
+				if _, err := conn.Write([]byte{b}); err != nil {
+					return
+				}
+				time.Sleep(time.Second)
+			}
+		})
+		if got := verdict(events); got != "deny:hello_timeout" || took != 10*time.Second {
+			t.Errorf("%s after %v, want deny:hello_timeout after 10s", got, took)
+		}
+	})
+}
+
 // A browser that takes nothing must not hold a stream for longer than one that sends nothing.
 func TestIdleWhileWriting(t *testing.T) {
 	r := newRig(t)
@@ -465,7 +493,12 @@ func TestDecisionsAreBounded(t *testing.T) {
 		t.Errorf("told at Close (-want +got):\n%s", diff)
 	}
 	// After the totals nothing is told and nothing served.
-	serve(connectTo("example.com:443"))
+	browser, served := socketPair(t)
+	defer browser.Close()
+	go task.Serve(t.Context(), served)
+	if status, code, err := ask(browser, connectTo("tracker.test:443")); status != http.StatusForbidden || code != "limit" || err != nil {
+		t.Errorf("CONNECT after Close: %d %q, %v, want 403 limit", status, code, err)
+	}
 	if len(r.events) != before+len(closing) {
 		t.Errorf("told %+v after Close, want nothing", r.events[before+len(closing):])
 	}

@@ -195,11 +195,11 @@ func pipes(ctx context.Context, t *testing.T, r *rig, browse func(net.Conn)) (ev
 	done := make(chan struct{})
 	go func() {
 		task.Serve(ctx, served)
+		took = time.Since(begun)
 		close(done)
 	}()
 	browse(browser)
 	<-done
-	took = time.Since(begun)
 	task.Close()
 	time.Sleep(time.Minute) // the other ends see that it is over
 	return events, took
