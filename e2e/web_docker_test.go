@@ -70,6 +70,7 @@ func (s *street) onlyTheSite(hosts ...string) {
 // A page that nobody spoke of before asks; the card names what it may reach; what comes back is the
 // page's tree; the log has the connections; and on the wire there was nothing else.
 func TestWebStory(t *testing.T) {
+	t.Parallel()
 	s := newStreet(t)
 	s.answers("shop.example.com", "frame.example.net")
 	w := s.live()
@@ -139,6 +140,7 @@ func TestWebStory(t *testing.T) {
 // call ends with a clear result, and not one packet went anywhere but to the site's own address. The
 // name server would answer for every host that they want.
 func TestWebHostilePages(t *testing.T) {
+	t.Parallel()
 	s := newStreet(t)
 	const shop, evil = "shop.example.com", "evil.example.net"
 	s.answers(shop, evil, "prefetch."+evil, "preconnect."+evil, "stun."+evil, "turn."+evil, "dns.google", "localhost", "www.example.com")
@@ -232,6 +234,7 @@ func noted(c call, r run.BrowseResult) bool {
 
 // What a name stands for is judged when it is asked for, and that very address is dialled.
 func TestWebNamesOfPrivateAddresses(t *testing.T) {
+	t.Parallel()
 	s := newStreet(t)
 	// Listeners where a browser that was let through would end.
 	traps := map[string]*trap{}
@@ -311,6 +314,7 @@ setTimeout(async()=>{for(let i=0;i<5;i++){try{await fetch("/secret?"+i,{mode:"no
 // Many pages at once are slower, and nothing else: each call has its own container, its own way out and its own
 // result, and nothing of any is left. There is no model here, so this is what somebody sees without an account.
 func TestWebManyAtOnce(t *testing.T) {
+	t.Parallel()
 	s := newStreet(t)
 	const n = 20
 	var hosts []string
@@ -344,6 +348,7 @@ func TestWebManyAtOnce(t *testing.T) {
 // The browser that ships keeps its own sandbox: seen from the host, while a page hangs. When the call
 // is cancelled nothing of it is left.
 func TestWebBrowserIsSandboxed(t *testing.T) {
+	t.Parallel()
 	s := newStreet(t)
 	s.answers("shop.example.com")
 	w := s.live("shop.example.com")

@@ -133,6 +133,7 @@ func (w *wiretap) strange() []string {
 
 // What the stories promise rests on this: whatever leaves, by whatever protocol, is counted as strange.
 func TestWiretapHearsStrangers(t *testing.T) {
+	t.Parallel()
 	s := newStreet(t)
 	s.within(s.here, func() error {
 		for network, addrs := range map[string][]string{

@@ -29,6 +29,9 @@ import (
 // patience is the most that a story waits for something that must come.
 const patience = 20 * time.Second
 
+// longest is the most that a command of the user's may take: a call's own deadline, and what it waits behind.
+const longest = 6 * patience
+
 // world is one installation: a home, the model it talks to, and `secureclaw up` while it runs.
 type world struct {
 	t       testing.TB
@@ -350,7 +353,7 @@ func (w *world) begin(args ...string) func() outcome {
 	if err := cmd.Start(); err != nil {
 		w.t.Fatal(err)
 	}
-	timer := time.AfterFunc(2*patience, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(longest, func() { _ = cmd.Process.Kill() })
 	return func() outcome {
 		w.t.Helper()
 		defer timer.Stop()
