@@ -4,6 +4,8 @@ package runner
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -41,7 +43,7 @@ func leftRunning(t *testing.T, s *browsers) {
 				t.Errorf("no request %s: the worker never ran; came %q", path, requests)
 			}
 		}
-		time.Sleep(time.Second) // five times as long as a worker waits
+		time.Sleep(1500 * time.Millisecond) // twice as long as a worker waits
 		if n, _, requests := b.good.seen(); n > 0 || len(requests) > 0 {
 			t.Errorf("after the call came %d connections, %q", n, requests)
 		}
@@ -72,8 +74,8 @@ func twenty(t *testing.T, s *browsers) {
 	noneLeft(t, b)
 }
 
-// noneLeft wants neither container nor process of this bed.
-func noneLeft(t *testing.T, b *browser) {
+// noneLeft wants neither a container of this bed nor a process of those named.
+func noneLeft(t *testing.T, b *browser, containers ...string) {
 	t.Helper()
 	b.stop()
 	c := engineClient(t)
@@ -84,6 +86,37 @@ func noneLeft(t *testing.T, b *browser) {
 	for _, item := range list.Items {
 		t.Errorf("container left: %s %s", item.Names, item.State)
 	}
+	for _, id := range containers {
+		if left := living(id); len(left) > 0 {
+			t.Errorf("processes left: %q", left)
+		}
+	}
+}
+
+// family is the id of a call's container, whose processes are there.
+func family(t *testing.T, call string) (id string) {
+	t.Helper()
+	list, err := engineClient(t).ContainerList(t.Context(), client.ContainerListOptions{Filters: make(client.Filters).Add("label", "org.secureclaw.call="+call)})
+	if err != nil || len(list.Items) != 1 {
+		t.Fatalf("containers of the call: %+v, %v", list.Items, err)
+	}
+	id = list.Items[0].ID
+	if got := living(id); !slices.Contains(got, "chromium") || len(got) < 5 {
+		t.Fatalf("processes in the container of a browser: %q, want Chromium's", got)
+	}
+	return id
+}
+
+// living are the processes of a container, by the control group that no process of it can leave.
+func living(container string) (names []string) {
+	all, _ := filepath.Glob("/proc/[0-9]*")
+	for _, proc := range all {
+		if group, err := os.ReadFile(proc + "/cgroup"); err == nil && strings.Contains(string(group), container) {
+			name, _ := os.ReadFile(proc + "/comm")
+			names = append(names, strings.TrimSpace(string(name)))
+		}
+	}
+	return names
 }
 
 // busy opens a page that never ends and returns when it is in the browser.
@@ -112,11 +145,8 @@ func removed(t *testing.T, s *browsers) {
 	b := s.open(t, nil)
 	call, done, _ := b.busy(t)
 	c := engineClient(t)
-	list, err := c.ContainerList(t.Context(), client.ContainerListOptions{Filters: make(client.Filters).Add("label", "org.secureclaw.call="+call)})
-	if err != nil || len(list.Items) != 1 {
-		t.Fatalf("containers of the call: %+v, %v", list.Items, err)
-	}
-	if _, err := c.ContainerRemove(t.Context(), list.Items[0].ID, client.ContainerRemoveOptions{Force: true}); err != nil {
+	id := family(t, call)
+	if _, err := c.ContainerRemove(t.Context(), id, client.ContainerRemoveOptions{Force: true}); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
@@ -128,12 +158,13 @@ func removed(t *testing.T, s *browsers) {
 	if total := events[len(events)-2].Egress; total == nil || !total.Total || total.Down == 0 {
 		t.Errorf("before the end came %+v, want the totals", events[len(events)-2])
 	}
-	noneLeft(t, b)
+	noneLeft(t, b, id)
 }
 
 func stopped(t *testing.T, s *browsers) {
 	b := s.open(t, nil)
 	call, done, _ := b.busy(t)
+	id := family(t, call)
 	began := time.Now()
 	b.stop()
 	if took := time.Since(began); took > 15*time.Second {
@@ -146,12 +177,13 @@ func stopped(t *testing.T, s *browsers) {
 	if n := alive(t, call); n != 0 {
 		t.Errorf("%d containers after the runner stopped", n)
 	}
-	noneLeft(t, b)
+	noneLeft(t, b, id)
 }
 
 func hungUp(t *testing.T, s *browsers) {
 	b := s.open(t, nil)
 	call, _, hangUp := b.busy(t)
+	id := family(t, call)
 	hangUp()
 	awaitRemoval(t, call)
 	time.Sleep(300 * time.Millisecond)
@@ -160,5 +192,5 @@ func hungUp(t *testing.T, s *browsers) {
 	if n, _, requests := b.good.seen(); n+len(requests) > 0 {
 		t.Errorf("after hanging up came %d connections, %q", n, requests)
 	}
-	noneLeft(t, b)
+	noneLeft(t, b, id)
 }

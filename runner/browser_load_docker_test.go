@@ -139,7 +139,7 @@ func flood(t *testing.T, s *browsers) {
 			b.site.page("/flood", `<p id=p>x</p><script>let n=0;for(let i=0;i<10000;i++)`+js+`.catch(()=>0).then(()=>{n++;if(n==10000)p.textContent="FLOOD DONE"})</script>`)
 			began := time.Now()
 			v := b.visitWith(t, pageClaims(t, b.cfg, "site.example.com"), run.Browse{
-				URL: "https://site.example.com/flood", Extract: run.ExtractText, Actions: []run.BrowseAction{{Do: run.DoWait, Text: "FLOOD DONE", Seconds: 12}},
+				URL: "https://site.example.com/flood", Extract: run.ExtractText, Actions: []run.BrowseAction{{Do: run.DoWait, Text: "FLOOD DONE", Seconds: 8}},
 			})
 			if v.result == nil || v.result.Outcome != run.Finished || v.result.Output == nil {
 				t.Fatalf("events = %+v, want a result", v.events)

@@ -51,10 +51,10 @@ func newSite() *site {
 self.addEventListener("install", e => { self.skipWaiting(); e.waitUntil(fetch(u).catch(() => 0)); });
 self.addEventListener("activate", e => e.waitUntil(self.clients.claim()));
 self.addEventListener("fetch", e => {});
-setInterval(() => { fetch("/alive?sw").catch(() => 0); fetch(u).catch(() => 0); }, 200);`)
+setInterval(() => { fetch("/alive?sw").catch(() => 0); fetch(u).catch(() => 0); }, 700);`)
 	s.script("/shared.js", `const u = new URL(location).searchParams.get("u");
 onconnect = e => fetch(u).then(() => e.ports[0].postMessage("reached"), () => e.ports[0].postMessage("error"));
-setInterval(() => fetch("/alive?shared").catch(() => 0), 200);`)
+setInterval(() => fetch("/alive?shared").catch(() => 0), 700);`)
 	s.page("/alive", "x")
 	// What a test on the outside knows of the container that asks.
 	s.mux.HandleFunc("/inside", func(w http.ResponseWriter, _ *http.Request) {
