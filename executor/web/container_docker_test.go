@@ -35,13 +35,23 @@ import (
 // image holds Chromium; the executor in it is replaced by this tree's.
 const image = "secureclaw/executor-web:latest"
 
+// built is where the executor is compiled to, for all tests of this run.
+var built string
+
+func TestMain(m *testing.M) {
+	var err error
+	if built, err = os.MkdirTemp("", "executor-web-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	os.RemoveAll(built)
+	os.Exit(code)
+}
+
 // program compiles the executor as it ships, once.
 var program = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "executor-web-")
-	if err != nil {
-		return "", err
-	}
-	path := filepath.Join(dir, "executor")
+	path := filepath.Join(built, "executor")
 	cmd := exec.Command("go", "build", "-trimpath", "-o", path, "../../cmd/executor-web")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
@@ -49,14 +59,6 @@ var program = sync.OnceValues(func() (string, error) {
 	}
 	return path, nil
 })
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if path, err := program(); err == nil {
-		os.RemoveAll(filepath.Dir(path))
-	}
-	os.Exit(code)
-}
 
 // world is a small Internet: every name leads to one site, behind a proxy that lets through a list of
 // names and answers as the runner's does.
@@ -181,6 +183,15 @@ func (w *world) envelope(t testing.TB, in run.Browse, limit time.Duration) (key 
 	return base64.StdEncoding.EncodeToString(public), append(line, '\n')
 }
 
+// container is how the runner makes the containers of a browser, but for the network.
+func (w *world) container() []string {
+	return []string{"run", "--rm", "-i", "--read-only", "--user=1000:1000", "--ipc=private",
+		"--cap-drop=ALL", "--security-opt=no-new-privileges", "--security-opt=seccomp=../../runner/internal/sandbox/seccomp/browser.json",
+		"--pids-limit=512", "--memory=" + w.memory, "--memory-swap=" + w.memory, "--shm-size=256m", "--ulimit=nofile=4096", "--ulimit=core=0",
+		"--tmpfs=/tmp:noexec,nosuid,nodev,size=256m,uid=1000,gid=1000,mode=700", "--log-driver=none",
+		"--volume=" + w.policy + ":/etc/chromium/policies/managed/test.json:ro"}
+}
+
 // browse makes one call in a container as the runner makes them, and returns what it wrote. The time
 // is the executor's own, from the task to the answer.
 func (w *world) browse(t testing.TB, limit time.Duration, in run.Browse) (run.Output, run.BrowseResult) {
@@ -195,12 +206,8 @@ func (w *world) browse(t testing.TB, limit time.Duration, in run.Browse) (run.Ou
 	key, line := w.envelope(t, in, limit)
 	ctx, cancel := context.WithTimeout(t.Context(), limit+30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "docker", "run", "--rm", "-i", "--network=none", "--read-only", "--user=1000:1000", "--ipc=private",
-		"--cap-drop=ALL", "--security-opt=no-new-privileges", "--security-opt=seccomp=../../runner/internal/sandbox/seccomp/browser.json",
-		"--pids-limit=512", "--memory="+w.memory, "--memory-swap="+w.memory, "--shm-size=256m", "--ulimit=nofile=4096", "--ulimit=core=0",
-		"--tmpfs=/tmp:noexec,nosuid,nodev,size=256m,uid=1000,gid=1000,mode=700", "--log-driver=none",
-		"--volume="+path+":/executor:ro", "--volume="+w.policy+":/etc/chromium/policies/managed/test.json:ro",
-		"--env="+executor.KeyVariable+"="+key, image)
+	args := append(w.container(), "--network=none", "--volume="+path+":/executor:ro", "--env="+executor.KeyVariable+"="+key, image)
+	cmd := exec.CommandContext(ctx, "docker", args...)
 	stdin, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -56,8 +56,8 @@ func TestDeadlines(t *testing.T) {
 		text    string
 	}{
 		"no answer":          {path: "/hang", limit: 3 * time.Second, status: run.OutputTimedOut},
-		"no end":             {path: "/drip", limit: 4 * time.Second, status: run.OutputOK},
-		"no peace":           {path: "/restless", limit: 4 * time.Second, status: run.OutputOK},
+		"no end":             {path: "/drip", limit: 8 * time.Second, status: run.OutputOK},
+		"no peace":           {path: "/restless", limit: 8 * time.Second, status: run.OutputOK},
 		"a wait":             {path: "/text", limit: 4 * time.Second, actions: []run.BrowseAction{{Do: "wait", Seconds: 30}}, status: run.OutputTimedOut},
 		"no time for itself": {path: "/plain", limit: 50 * time.Millisecond, status: run.OutputTimedOut},
 		"little time":        {path: "/plain", limit: 400 * time.Millisecond},

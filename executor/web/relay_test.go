@@ -120,6 +120,18 @@ func TestRelayRemembersRefusals(t *testing.T) {
 	}
 }
 
+// counted is a stream that is open until it is closed.
+type counted struct {
+	net.Conn
+	open *atomic.Int64
+	once sync.Once
+}
+
+func (c *counted) Close() error {
+	c.once.Do(func() { c.open.Add(-1) })
+	return c.Conn.Close()
+}
+
 // Ten thousand connections neither break the relay nor leave anything behind, and never more streams
 // than the cap are open.
 func TestRelayHoldsAFlood(t *testing.T) {
@@ -132,7 +144,6 @@ func TestRelayHoldsAFlood(t *testing.T) {
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
 		go func() {
-			defer open.Add(-1)
 			defer far.Close()
 			defer served.Add(1)
 			request, err := http.ReadRequest(bufio.NewReader(far))
@@ -140,7 +151,7 @@ func TestRelayHoldsAFlood(t *testing.T) {
 				fmt.Fprintf(far, "HTTP/1.1 403 Forbidden\r\nProxy-Status: s; details=\"not_allowed\"\r\nX: %s\r\n\r\n", request.RequestURI)
 			}
 		}()
-		return near, nil
+		return &counted{Conn: near, open: &open}, nil
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -67,6 +67,10 @@ func (v *visitor) read(ctx context.Context, result *run.BrowseResult) error {
 	}
 	if v.page == nil {
 		read, err := snapshot.Read(reader)
+		if err != nil && reader.Err() == nil {
+			v.interrupt()
+			read, err = snapshot.Read(reader)
+		}
 		if err != nil {
 			return err
 		}

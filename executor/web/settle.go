@@ -86,7 +86,7 @@ func (v *visitor) settle(answered <-chan error, first bool) (calm bool) {
 		case s.loaded && s.busy <= twoOpen && s.quiet >= almost && time.Since(since) >= restless:
 			return true // a clock or an animation
 		case !s.loaded && s.busy <= twoOpen && s.quiet >= parsedOnly:
-			v.watch.say(fmt.Sprintf("the page was not loaded to its end: %d requests had no answer", s.busy))
+			v.watch.say("the page was not loaded to its end, and nothing more came")
 			return true
 		}
 		pause(v.work, tick)
@@ -174,13 +174,18 @@ func (v *visitor) pulse(ctx context.Context) {
 			case <-beat:
 				waiting = false
 			case <-timer.C:
-				v.tab.tell(runtime.TerminateExecution.Method, cdp.Empty{})
-				v.watch.say("a script of the page ran without end and was stopped")
+				v.interrupt()
 			}
 			timer.Stop()
 		}
 		pause(ctx, 500*time.Millisecond)
 	}
+}
+
+// interrupt stops the script that runs now.
+func (v *visitor) interrupt() {
+	v.tab.tell(runtime.TerminateExecution.Method, cdp.Empty{})
+	v.watch.say("the page did not answer, so the script that it ran was stopped")
 }
 
 // say notes a sentence.

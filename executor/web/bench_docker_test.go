@@ -1,0 +1,36 @@
+//go:build docker
+
+package web_test
+
+import (
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/secureclaw/secureclaw/internal/run"
+)
+
+// BenchmarkCold compares a whole call, container included, with Chromium itself started in a container
+// of the same image, with a network, to print the same page.
+func BenchmarkCold(b *testing.B) {
+	w := newWorld(b, "example.com")
+	b.Run("call", func(b *testing.B) {
+		for b.Loop() {
+			if out, value := w.browse(b, 60*time.Second, run.Browse{URL: "https://example.com/plain", Extract: run.ExtractTree}); out.Status != run.OutputOK {
+				b.Fatal(show(out, value, w))
+			}
+		}
+	})
+	b.Run("plain", func(b *testing.B) {
+		for b.Loop() {
+			args := append(w.container(), "--network=host", "--entrypoint=/usr/lib/chromium/chromium", image, "--headless", "--user-data-dir=/tmp/p",
+				"--no-first-run", "--disable-gpu", fmt.Sprintf("--host-resolver-rules=MAP example.com %s", w.site.Addr()), "--dump-dom", "https://example.com/plain")
+			out, err := exec.CommandContext(b.Context(), "docker", args...).CombinedOutput()
+			if err != nil || !strings.Contains(string(out), "<h1>") {
+				b.Fatalf("%v\n%s", err, out)
+			}
+		}
+	})
+}
