@@ -49,7 +49,7 @@ dev: setup ## build and restart on every change
 	@scripts/dev.sh
 
 .PHONY: clean
-clean: ## remove what was built here (images stay: docker rmi secureclaw/executor-shell secureclaw/executor-file)
+clean: ## remove what was built here (images stay: docker rmi secureclaw/executor-shell secureclaw/executor-file secureclaw/executor-web)
 	rm -rf bin
 
 .PHONY: setup
