@@ -35,7 +35,7 @@ func (v *visitor) refused(doc document) string {
 	where := clip(doc.url, maxURL)
 	switch {
 	case doc.url == v.job.url.Text:
-		return fmt.Sprintf("%s may not be reached: %s (%s)", where, why, code)
+		return fmt.Sprintf("%s was not reached: %s (%s)", where, why, code)
 	case err == nil && code == string(domain.CodeNotAllowed):
 		return fmt.Sprintf("redirected to %s, which this call may not reach: %s (%s); call browse_web with that url", where, why, code)
 	default:
@@ -60,7 +60,7 @@ func whyOf(code string) string {
 		return "the proxy could not read the request in one way only"
 	case "dns_error", "dns_too_many":
 		return "its name could not be looked up"
-	case "dial", "unreachable", "timeout":
+	case "dial_error":
 		return "it does not answer"
 	case "limit", "idle", "hello_timeout":
 		return "a limit of this call was reached"

@@ -65,7 +65,8 @@ func pageWords(r claw.ToolResult) []string {
 		content = "{" + value
 	}
 	var page struct {
-		Status  int `json:"status"`
+		URL     string `json:"url"`
+		Status  int    `json:"status"`
 		Blocked []struct {
 			Host string `json:"host"`
 		} `json:"blocked"`
@@ -75,7 +76,13 @@ func pageWords(r claw.ToolResult) []string {
 	if page.Status > 0 && page.Status < 1000 {
 		parts = append(parts, fmt.Sprintf("HTTP %d", page.Status))
 	}
-	if n := len(page.Blocked); n > 0 {
+	n := 0
+	for _, blocked := range page.Blocked {
+		if blocked.Host != hostOf(page.URL) {
+			n++
+		}
+	}
+	if n > 0 {
 		parts = append(parts, count(n, "other host")+" blocked")
 	}
 	if len(r.Images) > 0 {

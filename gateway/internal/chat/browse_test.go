@@ -21,6 +21,7 @@ func TestBrowseInALine(t *testing.T) {
 		"with actions":  {`{"url":"https://example.com","actions":[{"do":"click"},{"do":"type"},{"do":"press"},{"do":"click"},{"do":"wait"},{"do":"select"}]}`, claw.ToolResult{Status: claw.OK, Content: `{"status":404}`}, "opened example.com, 2 clicks, 1 text typed, 1 choice, 1 key, HTTP 404"},
 		"a picture":     {`{"url":"https://example.com"}`, claw.ToolResult{Status: claw.OK, Content: `{}`, Images: []claw.Image{{}}}, "opened example.com, screenshot taken"},
 		"failed":        {`{"url":"https://example.com"}`, claw.ToolResult{Status: claw.Failed, Content: "it broke\n" + page}, "tried to open example.com, HTTP 200, 2 other hosts blocked"},
+		"itself":        {`{"url":"https://example.com"}`, claw.ToolResult{Status: claw.Failed, Content: `{"url":"https://example.com/","blocked":[{"host":"example.com"}]}`}, "tried to open example.com"},
 		"in words":      {`{"url":"https://example.com"}`, claw.ToolResult{Status: claw.TimedOut, Content: "Killed at its deadline."}, "tried to open example.com"},
 		"refused":       {`{"url":"https://example.com"}`, claw.ToolResult{Status: claw.Refused}, ""},
 		"denied":        {`{"url":"https://example.com"}`, claw.ToolResult{Status: claw.Denied}, ""},

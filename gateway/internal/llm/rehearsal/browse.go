@@ -123,7 +123,7 @@ func page(v run.BrowseResult) string {
 		}
 	}
 	if len(v.Blocked) > 0 {
-		b.WriteString("\n\nBlocked, because this call may not reach them:")
+		b.WriteString("\n\nNot reached:")
 		for _, x := range v.Blocked {
 			fmt.Fprintf(&b, "\n  %s (%d)", x.Host, x.Count)
 			if x.Why != "" {

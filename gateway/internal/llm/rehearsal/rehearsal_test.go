@@ -155,7 +155,7 @@ func TestResults(t *testing.T) {
 			URL: "https://example.com/b", Title: "Example", Status: 200, Redirects: []string{"https://example.com/"}, Actions: []string{"clicked e1"},
 			Content: run.Text{Text: strings.Repeat("line\n", 42)}, Blocked: []run.Blocked{{Host: "ads.example.net", Count: 3, Why: "not on the list"}}, Notes: []string{"a dialog was dismissed"},
 		})}, "Example\nhttps://example.com/b (HTTP 200)\nredirected from https://example.com/\n1. clicked e1\n\n" + strings.Repeat("line\n", 40) +
-			"(2 more lines of the page)\n\nBlocked, because this call may not reach them:\n  ads.example.net (3): not on the list\nNote: a dialog was dismissed"},
+			"(2 more lines of the page)\n\nNot reached:\n  ads.example.net (3): not on the list\nNote: a dialog was dismissed"},
 		"page too late": {claw.ToolResult{Tool: run.ToolBrowse, Status: claw.TimedOut, Content: "too slow\n" + encode(run.BrowseResult{URL: "https://example.com/"})}, "browse_web ran into its deadline: too slow\n(no title)\nhttps://example.com/"},
 		"no match":      {claw.ToolResult{Tool: run.ToolSearchFiles, Status: claw.OK, Content: encode(run.SearchFilesResult{})}, "No match."},
 		"denied":        {claw.ToolResult{Tool: run.ToolStat, Status: claw.Denied, Content: "Anna said no: not now."}, "stat was denied, nothing ran: Anna said no: not now."},
