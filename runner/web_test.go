@@ -48,7 +48,7 @@ func TestReport(t *testing.T) {
 		}
 		r.add(run.Egress{Name: "late"})
 		synctest.Wait()
-		if len(got) != most {
+		if len(got) > most {
 			t.Errorf("told after the end: %q", got[most:])
 		}
 	})
