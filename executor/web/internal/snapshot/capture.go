@@ -23,16 +23,16 @@ import (
 // accessibility tree 0.07 ms and 450 bytes for each element or text; and a text of many lines cost the
 // tree the square of their number.
 const (
-	askPatience  = 5 * time.Second // for a page to answer at all
-	domPatience  = 8 * time.Second // for all snapshots
-	treePatience = 5 * time.Second // for all accessibility trees
-	headPatience = 3 * time.Second // for the start of a page that is too large for both
+	askPatience  = 15 * time.Second // for a page to answer at all: it may still be drawn
+	domPatience  = 10 * time.Second // for all snapshots
+	treePatience = 5 * time.Second  // for all accessibility trees
+	headPatience = 4 * time.Second  // for the start of a page that is too large for both
 
-	maxElements = 120_000 // of a page that a snapshot is taken of
-	maxNodes    = 40_000  // of a snapshot whose accessibility trees are asked for, texts included
-	maxLines    = 15_000  // of text in it, as they were laid out
-	maxTrees    = 60      // accessibility trees, one for each frame
-	maxTargets  = 20      // frames of other sites
+	maxElements = 60_000 // of a page that a snapshot is taken of
+	maxNodes    = 40_000 // of a snapshot whose accessibility trees are asked for, texts included
+	maxLines    = 15_000 // of text in it, as they were laid out
+	maxTrees    = 60     // accessibility trees, one for each frame
+	maxTargets  = 12     // frames of other sites
 
 	perElement = 30 * time.Microsecond // of a snapshot
 	perNode    = 70 * time.Microsecond // of an accessibility tree

@@ -10,6 +10,7 @@ type line struct {
 	loose bool            // it begins with text
 	words bool            // it ends with text
 	gap   bool
+	bars  bool // bars part cells around it
 }
 
 func (l *line) len() int { return l.b.Len() + l.raw.Len() }
@@ -73,7 +74,10 @@ func (l *line) settle() {
 	if folded == "" {
 		return
 	}
-	l.b.WriteString(quote(folded))
+	if folded = quote(folded); l.bars {
+		folded = bar(folded)
+	}
+	l.b.WriteString(folded)
 	if strings.TrimRight(text, " \t\r\n\u00a0") != text {
 		l.b.WriteByte(' ')
 	}

@@ -3,6 +3,7 @@ package snapshot
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/dom"
@@ -17,15 +18,32 @@ func (e Element) Point(ctx context.Context) (x, y float64, err error) {
 	if _, err := chromedp.Call(here, dom.ScrollIntoViewIfNeeded, dom.ScrollIntoViewIfNeededParams{BackendNodeID: e.Node}); err != nil {
 		return 0, 0, err
 	}
-	x, y, err = middle(here, e.Node)
-	for i := 0; i < len(e.frames) && err == nil; i++ {
-		var dx, dy float64
-		if dx, dy, err = corner(ctx, e.frames[i]); err == nil {
-			x, y = x+dx, y+dy
+	// Frames of other processes are scrolled there, in their own time.
+	for range steady {
+		lastX, lastY := x, y
+		x, y, err = middle(here, e.Node)
+		for i := 0; i < len(e.frames) && err == nil; i++ {
+			var dx, dy float64
+			if dx, dy, err = corner(ctx, e.frames[i]); err == nil {
+				x, y = x+dx, y+dy
+			}
+		}
+		if err != nil || len(e.frames) == 0 || x == lastX && y == lastY {
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return 0, 0, ctx.Err()
+		case <-time.After(settling):
 		}
 	}
 	return x, y, err
 }
+
+const (
+	steady   = 20 // looks at most, until two in a row find an element at the same place
+	settling = 50 * time.Millisecond
+)
 
 func middle(ctx context.Context, node cdp.BackendNodeID) (x, y float64, err error) {
 	quads, err := chromedp.Call(ctx, dom.GetContentQuads, dom.GetContentQuadsParams{BackendNodeID: node})

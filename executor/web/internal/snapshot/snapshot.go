@@ -28,6 +28,7 @@ type Page struct {
 	root    *node
 	named   map[string]*node
 	url     string
+	cut     bool // less was read than the page has
 }
 
 // Read takes the accessibility trees of the page and its frames, in bounded time and memory. ctx is a
@@ -41,7 +42,7 @@ func Read(ctx context.Context) (*Page, error) {
 }
 
 func newPage(c *capture) *Page {
-	p := &Page{capture: c}
+	p := &Page{capture: c, cut: len(c.Parts) == 0}
 	if len(c.Parts) > 0 && len(c.Parts[0].Snapshot.Documents) > 0 {
 		s := &c.Parts[0].Snapshot
 		p.url = s.text(s.Documents[0].URL)
@@ -49,6 +50,7 @@ func newPage(c *capture) *Page {
 	b := builder{parts: c.Parts}
 	p.root = b.build()
 	if b.full {
+		p.cut = true
 		c.note("the page is larger than what is read of one: its end is left out")
 	}
 	p.root.simplify(b.said)
@@ -105,7 +107,7 @@ func (p *Page) fit(text string, total int64, limit, left int) run.Text {
 	room := max(limit-notes.Len(), 0)
 	shown, used, _ := executor.Head([]byte(text), room)
 	if used == len(text) && left == 0 {
-		return run.Text{Text: shown + notes.String(), Bytes: total + int64(notes.Len()), Truncated: p.cut()}
+		return run.Text{Text: shown + notes.String(), Bytes: total + int64(notes.Len()), Truncated: p.cut}
 	}
 	shown, used, _ = executor.Head([]byte(text), max(room-noteRoom, 0))
 	if end := strings.LastIndexByte(shown, '\n'); end > len(shown)*3/4 && used < len(text) {
@@ -125,9 +127,6 @@ func (p *Page) fit(text string, total int64, limit, left int) run.Text {
 	}
 	return run.Text{Text: out, Bytes: total, Truncated: true}
 }
-
-// cut reports whether less was read than the page has.
-func (p *Page) cut() bool { return len(p.capture.Parts) == 0 }
 
 // Element is one node that can be acted on. A frame that another process draws, as those of other
 // sites are, has a session of its own, in which the node's id holds: see [Element.Attach].

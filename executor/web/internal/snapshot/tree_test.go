@@ -153,6 +153,25 @@ func TestTreeFits(t *testing.T) {
 	}
 }
 
+func TestWithin(t *testing.T) {
+	for text, want := range map[string]string{
+		"see [1]":        "see [1]",
+		"a [b [c]]":      "a [b [c]]",
+		"a ] b [ c":      "a ‹U+005D› b ‹U+005B› c",
+		"a ] b":          "a ‹U+005D› b",
+		"[":              "‹U+005B›",
+		"[link /x: y]":   "‹U+005B›link /x: y‹U+005D›",
+		"[links] [2026]": "[links] [2026]",
+		"[3k7f]":         "‹U+005B›3k7f‹U+005D›",
+		"[1a2b3c] x":     "‹U+005B›1a2b3c‹U+005D› x",
+		"a\n\tb":         "a b",
+	} {
+		if got := within(text); got != want {
+			t.Errorf("within(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestNotesAreWritten(t *testing.T) {
 	c := made(axNode{Role: "RootWebArea", Kids: []int{1}}, text("there"))
 	c.Notes = []string{"something was slow"}
@@ -206,12 +225,20 @@ func TestHostileTrees(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			begun := time.Now()
-			got := newPage(made(tc.nodes...)).Tree(256 << 10)
+			p := newPage(made(tc.nodes...))
+			got := p.Tree(256 << 10)
 			if took := time.Since(begun); took > 20*time.Second { // with the race detector
 				t.Errorf("it took %v", took)
 			}
 			if !strings.Contains(got.Text, tc.want) || len(got.Text) > 256<<10 {
 				t.Errorf("Tree() = %.300q (%d bytes), want %q", got.Text, len(got.Text), tc.want)
+			}
+			n := 0
+			if walk(p.root, func(*node) { n++ }); n > 2*maxBuilt {
+				t.Errorf("%d nodes were made of it, want at most %d", n, 2*maxBuilt)
+			}
+			if tooMany := len(tc.nodes) > maxBuilt; strings.Contains(got.Text, "its end is left out") != tooMany || tooMany && !got.Truncated {
+				t.Errorf("Tree() says %q, truncated %v, of %d nodes", got.Text[max(0, len(got.Text)-300):], got.Truncated, len(tc.nodes))
 			}
 		})
 	}
@@ -271,7 +298,7 @@ func TestTellsHiddenText(t *testing.T) {
 	tree := newPage(recording(t, "tricks")).Tree(1 << 20).Text
 	text := newPage(recording(t, "tricks")).Text(1 << 20).Text
 	for _, words := range []string{"transparent", "nearly transparent", "tiny", "beside", "indented", "clipped", "inset", "below the box", "white on white",
-		"no colour", "scaled to nothing", "folded", "hidden"} {
+		"no colour", "scaled to nothing", "folded", "hidden", "placed and cut"} {
 		if !strings.Contains(tree, "["+hiddenFromView+": "+words+"]") {
 			t.Errorf("the tree does not mark %q", words)
 		}
