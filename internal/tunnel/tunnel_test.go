@@ -269,7 +269,7 @@ func TestOneStreamBlocksNoOther(t *testing.T) {
 // A stream that carries nothing ends; one that carries a byte now and then does not.
 func TestIdle(t *testing.T) {
 	l := usual()
-	l.Idle = 150 * time.Millisecond
+	l.Idle = time.Second
 	ends := make(chan error, 2)
 	p := newPair(t, l, func(_ context.Context, conn net.Conn) {
 		var b [1]byte
@@ -297,7 +297,7 @@ func TestIdle(t *testing.T) {
 	begin := time.Now()
 	tick := time.NewTicker(l.Idle / 10)
 	defer tick.Stop()
-	for range 30 {
+	for range 15 {
 		<-tick.C
 		if _, err := busy.Write([]byte("x")); err != nil {
 			t.Fatalf("the busy stream after %v: %v", time.Since(begin), err)
@@ -309,7 +309,7 @@ func TestIdle(t *testing.T) {
 		if !errors.Is(err, ErrIdle) || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() {
 			t.Errorf("the quiet stream ended with %v, want ErrIdle", err)
 		}
-	default:
+	case <-time.After(10 * time.Second):
 		t.Fatal("the quiet stream lives on")
 	}
 	if len(ends) > 0 {
@@ -423,7 +423,7 @@ func TestGuestThatReadsNothing(t *testing.T) {
 	begin := time.Now()
 	_ = h.Close()
 	<-serving
-	if took := time.Since(begin); took > time.Second {
+	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("Close took %v", took)
 	}
 }
