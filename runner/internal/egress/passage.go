@@ -121,7 +121,7 @@ func (c *passage) receive(retry chan<- bool) error {
 	known := false
 	return c.pump(c.site, func(b []byte) error {
 		if !known {
-			start = append(start, b[:min(len(b), retryPeek-len(start))]...)
+			start = append(start, b[:min(len(b), retryPeek+maxWarnings*alertBytes-len(start))]...)
 			again, ok, err := asksRetry(start)
 			if err != nil {
 				return err
@@ -149,15 +149,30 @@ const retryPeek = 5 + 4 + 2 + 32
 // 8446 section 4.1.3).
 const retryRandom = "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
 
-// asksRetry reads the start of what a site sends. ok is false while more is needed.
+// Some servers warn, of a name they do not know, before they answer. Clients take a few alerts and go on.
+const (
+	alertBytes  = 5 + 2
+	maxWarnings = 4
+)
+
+// asksRetry reads the start of what a site sends. ok is false while more is needed; until then nothing
+// more goes up. What is neither a ServerHello nor an alert before it ends the connection: behind it a
+// HelloRetryRequest would not be seen.
 func asksRetry(start []byte) (again, ok bool, err error) {
-	if len(start) == 0 {
+	for range maxWarnings {
+		if len(start) < alertBytes || start[0] != recordAlert || start[3] != 0 || start[4] != 2 {
+			break
+		}
+		start = start[alertBytes:]
+	}
+	switch {
+	case len(start) == 0, start[0] == recordAlert && len(start) < alertBytes:
 		return false, false, nil
-	}
-	if start[0] != recordHandshake || len(start) > 5 && start[5] != messageServer {
-		return false, true, nil // an alert, or what no browser takes for an answer
-	}
-	if len(start) < retryPeek {
+	case start[0] != recordHandshake:
+		return false, false, refuse(codeNotTLS, "the site answers with a record of type %d, not with a ServerHello", start[0])
+	case len(start) > 5 && start[5] != messageServer:
+		return false, false, refuse(codeBadHello, "the site's handshake begins with message %d, not with a ServerHello", start[5])
+	case len(start) < retryPeek:
 		return false, false, nil
 	}
 	// A ServerHello in pieces would hide what it is. No server does that: it fits a record 200 times.

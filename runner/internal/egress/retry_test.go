@@ -35,19 +35,22 @@ func TestHelloRetry(t *testing.T) {
 		second []byte
 		early  bool // sent with the first, not after the site's answer
 		want   string
-		passes bool // reaches the site
+		passes bool   // reaches the site
+		before string // what the site says before it asks
 	}{
-		"the same name, with a change of ciphers": {append([]byte(emptySpec), plainHello("example.com").bytes()...), false, "allow", true},
-		"another name":                           {plainHello("evil.test").bytes(), false, "deny:sni_mismatch", false},
-		"another name at once":                   {plainHello("evil.test").bytes(), true, "deny:sni_mismatch", false},
-		"another name after a change of ciphers": {append([]byte(emptySpec), plainHello("evil.test").bytes()...), false, "deny:sni_mismatch", false},
-		"another name in pieces":                 {records(plainHello("evil.test").message(), 50), false, "deny:sni_mismatch", false},
-		"hidden":                                 {plainHello("example.com").with(greaseECH()).bytes(), false, "deny:ech", false},
-		"two changes of ciphers":                 {append([]byte(emptySpec+emptySpec), plainHello("evil.test").bytes()...), false, "deny:not_tls", false},
-		"a long change of ciphers":               {append([]byte("\x14\x03\x03\x00\x02\x01\x01"), plainHello("evil.test").bytes()...), false, "deny:bad_hello", false},
-		"data":                                   {[]byte("\x17\x03\x03\x00\x01\x01"), false, "deny:not_tls", false},
-		"nothing":                                {nil, false, "deny:hello_timeout", false},
-		"an alert":                               {[]byte("\x15\x03\x03\x00\x02\x02\x28"), false, "allow", false},
+		"the same name, with a change of ciphers": {append([]byte(emptySpec), plainHello("example.com").bytes()...), false, "allow", true, ""},
+		"another name":                           {plainHello("evil.test").bytes(), false, "deny:sni_mismatch", false, ""},
+		"another name at once":                   {plainHello("evil.test").bytes(), true, "deny:sni_mismatch", false, ""},
+		"another name after a change of ciphers": {append([]byte(emptySpec), plainHello("evil.test").bytes()...), false, "deny:sni_mismatch", false, ""},
+		"another name in pieces":                 {records(plainHello("evil.test").message(), 50), false, "deny:sni_mismatch", false, ""},
+		"hidden":                                 {plainHello("example.com").with(greaseECH()).bytes(), false, "deny:ech", false, ""},
+		"two changes of ciphers":                 {append([]byte(emptySpec+emptySpec), plainHello("evil.test").bytes()...), false, "deny:not_tls", false, ""},
+		"a long change of ciphers":               {append([]byte("\x14\x03\x03\x00\x02\x01\x01"), plainHello("evil.test").bytes()...), false, "deny:bad_hello", false, ""},
+		"data":                                   {[]byte("\x17\x03\x03\x00\x01\x01"), false, "deny:not_tls", false, ""},
+		"nothing":                                {nil, false, "deny:hello_timeout", false, ""},
+		"an alert":                               {[]byte("\x15\x03\x03\x00\x02\x02\x28"), false, "allow", false, ""},
+		"another name after a warning":           {plainHello("evil.test").bytes(), false, "deny:sni_mismatch", false, warning},
+		"the same name after a warning":          {plainHello("example.com").bytes(), false, "allow", true, warning},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -61,7 +64,7 @@ func TestHelloRetry(t *testing.T) {
 				if tc.early {
 					time.Sleep(50 * time.Millisecond) // long enough for the second to overtake us, if it could
 				}
-				_, _ = conn.Write(helloRetry())
+				_, _ = conn.Write(append([]byte(tc.before), helloRetry()...))
 				rest := make([]byte, 4<<10)
 				n := 0
 				for {
@@ -76,7 +79,7 @@ func TestHelloRetry(t *testing.T) {
 				_, _, _ = ask(conn, connectTo("example.com:443"))
 				_, _ = conn.Write(first)
 				if !tc.early {
-					_, _ = io.ReadFull(conn, make([]byte, len(helloRetry())))
+					_, _ = io.ReadFull(conn, make([]byte, len(tc.before)+len(helloRetry())))
 				}
 				_, _ = conn.Write(tc.second)
 				_, _ = io.Copy(io.Discard, conn)
@@ -92,6 +95,9 @@ func TestHelloRetry(t *testing.T) {
 	}
 }
 
+// warning is what a server says that does not know the name.
+const warning = "\x15\x03\x03\x00\x02\x01\x70"
+
 func TestAsksRetry(t *testing.T) {
 	retry := records(append(append([]byte{messageServer, 0, 0, 60, 3, 3}, retryRandom...), make([]byte, 26)...), 1)
 	for name, tc := range map[string]struct {
@@ -103,9 +109,16 @@ func TestAsksRetry(t *testing.T) {
 		"part of a record":      {retry[:retryPeek-1], false, false, ""},
 		"retry":                 {retry[:retryPeek], true, true, ""},
 		"ServerHello":           {serverHello()[:retryPeek], false, true, ""},
-		"alert":                 {[]byte{recordAlert}, false, true, ""},
-		"HTTP":                  {[]byte("HTTP/1.1 400"), false, true, ""},
-		"another message":       {[]byte{recordHandshake, 3, 3, 0, 9, 11}, false, true, ""},
+		"part of an alert":      {[]byte{recordAlert}, false, false, ""},
+		"an alert":              {[]byte(warning), false, false, ""},
+		"retry after alerts":    {append([]byte(warning+warning+warning+warning), retry[:retryPeek]...), true, true, ""},
+		"answer after an alert": {append([]byte(warning), serverHello()[:retryPeek]...), false, true, ""},
+		"five alerts":           {[]byte(warning + warning + warning + warning + warning), false, false, codeNotTLS},
+		"a long alert":          {[]byte("\x15\x03\x03\x00\x03\x01\x70"), false, false, codeNotTLS},
+		"change of ciphers":     {append([]byte(emptySpec), retry...), false, false, codeNotTLS},
+		"HTTP":                  {[]byte("HTTP/1.1 400"), false, false, codeNotTLS},
+		"another message":       {[]byte{recordHandshake, 3, 3, 0, 9, 11}, false, false, codeBadHello},
+		"HelloRequest":          {append([]byte("\x16\x03\x03\x00\x04\x00\x00\x00\x00"), retry...), false, false, codeBadHello},
 		"ServerHello in pieces": {records(retry[5:], 30)[:retryPeek], false, false, codeBadHello},
 	} {
 		t.Run(name, func(t *testing.T) {
