@@ -127,11 +127,21 @@ func (p *Proxy) judge(addr netip.Addr) (port uint16, err error) {
 		return 0, refuse(codeSelf, "the addresses of this computer cannot be listed: %v", err)
 	}
 	for _, mine := range own {
-		if mine.WithZone("").Unmap() == addr.Unmap() {
+		switch mine := mine.WithZone("").Unmap(); {
+		case mine == addr.Unmap():
 			return 0, refuse(codeSelf, "%v is an address of this computer", addr)
+		case neighbours(mine, addr):
+			return 0, refuse(codeSelf, "%v is in the network of this computer, which has %v", addr, mine)
 		}
 	}
 	return 443, nil
+}
+
+// neighbours reports two public IPv6 addresses of one link. At home everything has a public one, also
+// the router and the disk beside it, and only the router's filter keeps strangers from them: we are
+// behind it. A link has 64 bits (RFC 4291 section 2.5.1), whatever the mask of an address of its says.
+func neighbours(mine, addr netip.Addr) bool {
+	return globalV6.Contains(mine) && netip.PrefixFrom(mine, 64).Contains(addr)
 }
 
 // kernelAddresses asks each time: an address that came with a network a minute ago counts.

@@ -231,13 +231,18 @@ func TestJudge(t *testing.T) {
 		port uint16
 		code domain.Code
 	}{
-		"8.8.8.8":             {443, ""},
-		"198.41.0.4":          {0, codeSelf},
-		"::ffff:198.41.0.4":   {0, codeSelf},
-		"2001:503:ba3e::2:30": {0, codeSelf},
-		"1.1.1.1":             {0, codeSelf},
-		"127.0.0.5":           {8443, ""},
-		"127.0.0.6":           {0, "loopback"},
+		"8.8.8.8":                             {443, ""},
+		"198.41.0.4":                          {0, codeSelf},
+		"::ffff:198.41.0.4":                   {0, codeSelf},
+		"2001:503:ba3e::2:30":                 {0, codeSelf},
+		"2001:503:ba3e::1":                    {0, codeSelf}, // the router, the disk: on the same link
+		"2001:503:ba3e:0:ffff:ffff:ffff:ffff": {0, codeSelf},
+		"2001:503:ba3e:1::1":                  {443, ""},
+		"2001:503:ba3d:ffff::1":               {443, ""},
+		"198.41.0.5":                          {443, ""},
+		"1.1.1.1":                             {0, codeSelf},
+		"127.0.0.5":                           {8443, ""},
+		"127.0.0.6":                           {0, "loopback"},
 	} {
 		port, err := p.judge(netip.MustParseAddr(text))
 		if port != want.port || domain.CodeOf(err) != want.code {
