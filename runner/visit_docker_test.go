@@ -98,14 +98,15 @@ type visit struct {
 	page    run.BrowseResult
 }
 
-// allowed and denied are the names that the way out decided about, sorted.
+// allowed and denied are the names that the way out decided about, sorted. What the browser gave up
+// itself, before it said a word there, is neither.
 func (v visit) allowed() []string { return v.decided(true) }
 func (v visit) denied() []string  { return v.decided(false) }
 
 func (v visit) decided(allowed bool) []string {
 	var names []string
 	for _, e := range v.egress {
-		if e.Allowed == allowed && !e.Total {
+		if e.Allowed == allowed && !e.Total && e.Code != "gone" {
 			names = append(names, e.Name)
 		}
 	}

@@ -94,5 +94,5 @@ func New(o Options) *Proxy {
 // Task returns the way out for the names of one verified token. told gets every decision, from many
 // goroutines but never from two at once, and must not block for long.
 func (p *Proxy) Task(names domain.List, told func(run.Egress)) *Task {
-	return &Task{proxy: p, names: names, told: told, seen: map[decision]*record{}}
+	return &Task{proxy: p, names: names, told: told, seen: map[decision]*record{}, asked: map[domain.Name]bool{}}
 }

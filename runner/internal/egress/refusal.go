@@ -26,6 +26,7 @@ const (
 	codeSNIMismatch  domain.Code = "sni_mismatch"  // names another
 	codeECH          domain.Code = "ech"           // may hide another name
 	codeLimit        domain.Code = "limit"         // more than Limits, or later than the task's deadline
+	codeGone         domain.Code = "gone"          // given up by the browser after the DNS was asked
 	codeIdle         domain.Code = "idle"          // nothing came for Limits.Idle
 )
 

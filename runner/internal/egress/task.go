@@ -14,9 +14,15 @@ import (
 	"github.com/secureclaw/secureclaw/internal/run"
 )
 
-// maxDecisions is how many different ones a task tells. A page can ask for names without end; after
-// this many the names are left out, and only what was decided is counted.
+// maxDecisions is how many different refusals a task tells, and beside them how many connections that
+// were let through: no flood of the ones hides the others. A page can be refused names without end;
+// after this many the names are left out, and only what was decided is counted. Of what was let through
+// only the address is left out then.
 const maxDecisions = 256
+
+// maxNames is how many different names a task may ask the DNS for. Below a wildcard each name is a
+// question to its owner's servers, that is a message of 63 letters, which no count of bytes sees.
+const maxNames = 256
 
 // Task is the way out of one task. The zero Task refuses everything.
 type Task struct {
@@ -29,7 +35,9 @@ type Task struct {
 	streams int
 	served  int64
 	seen    map[decision]*record
+	refused int // different ones in seen
 	order   []*record
+	asked   map[domain.Name]bool // of the DNS
 	closed  bool
 }
 
@@ -59,22 +67,37 @@ func (t *Task) Serve(ctx context.Context, conn net.Conn) {
 	stop := context.AfterFunc(ctx, func() { browser.Close() })
 	defer stop()
 
-	var d decision
+	var d undecided
 	err := t.serve(ctx, browser, &d)
 	switch {
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		err = refuse(codeLimit, "the time of the task was over")
-	case ctx.Err() != nil || errors.Is(err, errGone):
-		return // whoever ended the task knows; whoever hung up unasked for nothing was refused
+	case errors.Is(err, errGone) || ctx.Err() != nil && endless[domain.CodeOf(err)]:
+		if !d.open {
+			return // nothing left this computer, or that was told
+		}
+		err = refuse(codeGone, "it was given up after %s had been asked for", d.name)
 	}
 	if d.code = domain.CodeOf(err); d.code != "" {
-		t.tell(d, err)
+		t.tell(d.decision, err)
 	}
+}
+
+// endless are the refusals that a hang-up looks like, when it comes in the middle of something. The
+// others were decided before it, and who asks cannot take them back by leaving quickly.
+var endless = map[domain.Code]bool{
+	"": true, codeBadRequest: true, codeIdle: true, codeDNSError: true, codeDialError: true, codeNotTLS: true, codeHelloTimeout: true,
+}
+
+// undecided is what is known about a connection so far.
+type undecided struct {
+	decision
+	open bool // its name was taken to the DNS, and nothing has been told since
 }
 
 // serve applies the rules in their order; the first that refuses ends it. d becomes what is known
 // about the connection so far.
-func (t *Task) serve(ctx context.Context, browser *shutter, d *decision) (err error) {
+func (t *Task) serve(ctx context.Context, browser *shutter, d *undecided) (err error) {
 	p := t.proxy
 	answered := false
 	defer func() {
@@ -95,6 +118,10 @@ func (t *Task) serve(ctx context.Context, browser *shutter, d *decision) (err er
 	if !t.names.Covers(d.name) {
 		return refuse(domain.CodeNotAllowed, "%s is not on the list of this call", d.name)
 	}
+	if err := t.ask(d.name); err != nil {
+		return err
+	}
+	d.open = true
 	vetted, err := p.vet(ctx, d.name)
 	if err != nil {
 		return err
@@ -116,7 +143,10 @@ func (t *Task) serve(ctx context.Context, browser *shutter, d *decision) (err er
 		return err
 	}
 	browser.expire(time.Time{})
-	t.tell(*d, nil)
+	d.open = false
+	if !t.tell(d.decision, nil) {
+		return refuse(codeLimit, "the task is over")
+	}
 	return t.carry(ctx, &passage{task: t, name: d.name, browser: browser, in: in, site: site}, hello)
 }
 
@@ -143,24 +173,41 @@ func (t *Task) leave() {
 	t.streams--
 }
 
+// ask counts the names that the DNS is asked for.
+func (t *Task) ask(name domain.Name) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !t.asked[name] && len(t.asked) >= maxNames {
+		return refuse(codeLimit, "the task has asked for %d different hosts, which is the most", maxNames)
+	}
+	t.asked[name] = true
+	return nil
+}
+
 // tell tells a decision the first time; err is why it was refused, nil when it was not. The lock is
-// held while told runs, so nothing comes after the totals.
-func (t *Task) tell(d decision, err error) {
+// held while told runs, so nothing comes after the totals: what comes later is not ok.
+func (t *Task) tell(d decision, err error) (ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed || t.told == nil {
-		return
+		return !t.closed
 	}
-	if t.seen[d] == nil && len(t.seen) >= maxDecisions {
-		d = decision{code: d.code}
+	if t.seen[d] == nil {
+		switch allowed := len(t.seen) - t.refused; {
+		case err != nil && t.refused >= maxDecisions:
+			d = decision{code: d.code}
+		case err == nil && allowed >= maxDecisions:
+			d.address = netip.Addr{}
+		}
 	}
 	if r := t.seen[d]; r != nil {
 		r.count++
-		return
+		return true
 	}
 	event := run.Egress{Name: string(d.name), Allowed: err == nil, Code: string(d.code)}
 	if err != nil {
 		event.Text = err.Error()
+		t.refused++
 	}
 	if d.address.IsValid() {
 		event.Address = d.address.String()
@@ -169,6 +216,7 @@ func (t *Task) tell(d decision, err error) {
 	t.seen[d] = r
 	t.order = append(t.order, r)
 	t.told(event)
+	return true
 }
 
 // Close ends the task's accounting and tells the totals and the repetitions that were only counted:
