@@ -142,6 +142,13 @@ func TestPages(t *testing.T) {
 			}
 			html(`<p id=p></p><script>fetch("/data").then(r => r.text()).then(t => setTimeout(() => p.textContent = t, 50))</script>`)(rw, r)
 		}, want{status: ok, text: "late words"}},
+		"a page that moves on after a second": {func(rw http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/" {
+				html(`<p>one moment<meta http-equiv=refresh content="1;url=/next">`)(rw, r)
+				return
+			}
+			html(`<p>arrived`)(rw, r)
+		}, want{status: ok, text: "arrived"}},
 		"10,000 requests": {html(`<p>there</p><script>for (let i = 0; i < 10000; i++) fetch("https://evil.test/" + i).catch(() => 0)</script>`),
 			want{status: ok, text: "there", within: 29 * time.Second}},
 		"10,000 hosts": {html(`<p>there</p><script>for (let i = 0; i < 10000; i++) fetch("https://h" + i + ".evil.test/").catch(() => 0)</script>`),
