@@ -16,7 +16,9 @@ const answerID = 2
 // who knows what the host sent can say what a guest may send now. Rules:
 //
 //   - A header is judged before yamux sees it and before a byte of its body is read.
-//   - What is right passes unchanged. What is right for a stream that is over at this end, and was
+//   - What is right passes unchanged, but that data passes in frames of what has arrived: yamux locks a
+//     stream from a frame's header to the end of its body, and a guest that stops between the two would
+//     keep who reads there from seeing a deadline. What is right for a stream that is over at this end, and was
 //     under way when it ended, is dropped. Anything else is [ErrProtocol], and nothing follows it.
 //   - Streams of the guest are numbered 1, 3, 5 without a gap, so that "was never opened" is a
 //     comparison and the memory of what is over is one bit.
@@ -29,8 +31,10 @@ type guard struct {
 	// For Read alone, which one goroutine calls.
 	in   *bufio.Reader
 	head []byte // judged and to be passed on
-	left int    // bytes of the body that follows
-	drop bool   // it is not passed on
+	body header // of the data that follows
+	left int    // bytes of it that have no frame yet
+	here int    // bytes of it that have arrived, and follow head
+	drop bool   // they are not passed on
 	// broken is why nothing is read any more.
 	broken error
 
@@ -73,15 +77,18 @@ func (g *guard) Read(p []byte) (int, error) {
 			n := copy(p, g.head)
 			g.head = g.head[n:]
 			return n, nil
+		case g.here > 0:
+			n, err := g.in.Read(p[:min(len(p), g.here)]) // of its buffer
+			g.here -= n
+			return n, err
 		case g.left > 0 && !g.drop:
-			n, err := g.in.Read(p[:min(len(p), g.left)])
-			g.left -= n
-			if n > 0 {
-				return n, nil
-			}
-			if err != nil {
+			if _, err := g.in.Peek(1); err != nil {
 				return 0, g.fail(cut(err))
 			}
+			g.here = min(g.left, g.in.Buffered())
+			g.left -= g.here
+			g.body.length = uint32(g.here)
+			g.head = g.body.append(g.head[:0])
 		case g.left > 0:
 			n, err := g.in.Discard(g.left)
 			g.left -= n
@@ -111,10 +118,10 @@ func (g *guard) next() error {
 	if err != nil {
 		return err
 	}
-	if h.kind == typeData {
-		g.left, g.drop = int(h.length), !pass
-	}
-	if pass {
+	switch {
+	case h.kind == typeData:
+		g.body, g.left, g.drop = h, int(h.length), !pass
+	case pass:
 		g.head = append(g.head[:0], raw[:]...)
 	}
 	return nil

@@ -475,3 +475,28 @@ func tenThousand(t *testing.T) string {
 	}
 	return "deny:limit"
 }
+
+// A guest that stops in the middle of a frame holds nobody longer than a silent one: who reads sees
+// what has come, and its deadline.
+func TestHalfAFrameHoldsNobody(t *testing.T) {
+	type seen struct {
+		text string
+		err  error
+	}
+	end := make(chan seen, 1)
+	h := newHostile(t, usual(), func(_ context.Context, conn net.Conn) {
+		_ = conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+		text, err := io.ReadAll(conn)
+		end <- seen{string(text), err}
+	})
+	go io.Copy(io.Discard, h.stdin)
+	h.says(t, false, ack, syn(1), frame(typeData, 0, 1, 1000), []byte("half"))
+	select {
+	case got := <-end:
+		if got.text != "half" || !errors.Is(got.err, os.ErrDeadlineExceeded) {
+			t.Errorf("ReadAll = %q, %v, want half and the deadline", got.text, got.err)
+		}
+	case <-time.After(5 * time.Second):
+		t.Error("who reads the stream sleeps beyond its deadline")
+	}
+}
