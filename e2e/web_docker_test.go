@@ -122,7 +122,7 @@ func TestWebStory(t *testing.T) {
 	})
 	// Nothing that the page did not ask for: a browser has many reasons to call home when it starts.
 	for way := range w.ways() {
-		if way != "shop.example.com allowed" && way != "frame.example.net not_allowed" {
+		if way != "shop.example.com allowed" && way != "shop.example.com gone" && way != "frame.example.net not_allowed" {
 			t.Errorf("the log has a connection %q", way)
 		}
 	}
