@@ -24,6 +24,11 @@ const maxDecisions = 256
 // question to its owner's servers, that is a message of 63 letters, which no count of bytes sees.
 const maxNames = 256
 
+// maxAsked is how often it may ask, that is also how many sites it may have dialled. Without a
+// ClientHello no byte is counted, and the addresses are the site's choice: nobody's server is to be knocked
+// at a hundred thousand times from here. What does greet reaches Limits.UpTask as soon.
+const maxAsked = 4096
+
 // Task is the way out of one task. The zero Task refuses everything.
 type Task struct {
 	proxy    *Proxy
@@ -38,6 +43,7 @@ type Task struct {
 	refused int // different ones in seen
 	order   []*record
 	asked   map[domain.Name]bool // of the DNS
+	asks    int
 	closed  bool
 }
 
@@ -177,10 +183,14 @@ func (t *Task) leave() {
 func (t *Task) ask(name domain.Name) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.asked[name] && len(t.asked) >= maxNames {
+	switch {
+	case !t.asked[name] && len(t.asked) >= maxNames:
 		return refuse(codeLimit, "the task has asked for %d different hosts, which is the most", maxNames)
+	case t.asks >= maxAsked:
+		return refuse(codeLimit, "the task has asked for hosts %d times, which is the most", maxAsked)
 	}
 	t.asked[name] = true
+	t.asks++
 	return nil
 }
 

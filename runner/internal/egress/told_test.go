@@ -122,6 +122,27 @@ func TestNamesAreBounded(t *testing.T) {
 	}
 }
 
+// A hostile program opens and leaves as fast as it can: the sites it knocks at are not ours.
+func TestKnocksAreBounded(t *testing.T) {
+	o := newTeller(t, public)
+	for range maxAsked {
+		if err := o.ask("example.com"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"example.com", "a.allowed.test"} {
+		if code := o.browse(t.Context(), t, name, true); code != "limit" {
+			t.Errorf("%s after %d questions: answered %q, want limit", name, maxAsked, code)
+		}
+	}
+	if len(o.dns.names) > 0 {
+		t.Errorf("the DNS was asked for %v, want nothing more", o.dns.names)
+	}
+	if code := o.browse(t.Context(), t, "evil.test", true); code != "not_allowed" {
+		t.Errorf("a strange name after that: answered %q, want not_allowed", code)
+	}
+}
+
 // A name that was asked for has left this computer, also when nobody greets.
 func TestGivenUpIsTold(t *testing.T) {
 	o := newTeller(t, public)
