@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"sync"
+	"time"
 
 	"github.com/secureclaw/secureclaw/internal/domain"
 	"github.com/secureclaw/secureclaw/internal/run"
@@ -40,7 +41,8 @@ func newWeb(o Options, s seams) *web {
 	w := &web{
 		proxy: egress.New(options),
 		// What the proxy allows is what the tunnel carries: it refuses the rest before a goroutine is spent on it.
-		tunnel: tunnel.Limits{Streams: options.Limits.Streams, Window: tunnel.Window, Idle: options.Limits.Idle},
+		// Its own patience is longer: the proxy shall be the one who notices, and who says so in the log.
+		tunnel: tunnel.Limits{Streams: options.Limits.Streams, Window: tunnel.Window, Idle: options.Limits.Idle + 15*time.Second},
 		slots:  newSlots(maxBrowsers(), maxWaiting),
 	}
 	prove := w.proxy.Canary
