@@ -17,6 +17,8 @@ const (
 	recordCipherSpec = 20
 	recordAlert      = 21
 	recordHandshake  = 22
+	recordHeartbeat  = 24 // the last
+	messageRequest   = 0
 	messageHello     = 1
 	messageServer    = 2
 	maxRecord        = 16 << 10 // of plaintext

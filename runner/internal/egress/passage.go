@@ -156,8 +156,8 @@ const (
 )
 
 // asksRetry reads the start of what a site sends. ok is false while more is needed; until then nothing
-// more goes up. What is neither a ServerHello nor an alert before it ends the connection: behind it a
-// HelloRetryRequest would not be seen.
+// more goes up. What TLS clients may read over before a ServerHello ends the connection, alerts alone
+// excepted: behind it a HelloRetryRequest would not be seen.
 func asksRetry(start []byte) (again, ok bool, err error) {
 	for range maxWarnings {
 		if len(start) < alertBytes || start[0] != recordAlert || start[3] != 0 || start[4] != 2 {
@@ -168,10 +168,12 @@ func asksRetry(start []byte) (again, ok bool, err error) {
 	switch {
 	case len(start) == 0, start[0] == recordAlert && len(start) < alertBytes:
 		return false, false, nil
-	case start[0] != recordHandshake:
-		return false, false, refuse(codeNotTLS, "the site answers with a record of type %d, not with a ServerHello", start[0])
-	case len(start) > 5 && start[5] != messageServer:
-		return false, false, refuse(codeBadHello, "the site's handshake begins with message %d, not with a ServerHello", start[5])
+	case start[0] >= recordCipherSpec && start[0] <= recordHeartbeat && start[0] != recordHandshake:
+		return false, false, refuse(codeBadHello, "the site answers with a record of type %d, not with a ServerHello", start[0])
+	case start[0] == recordHandshake && len(start) > 5 && start[5] == messageRequest:
+		return false, false, refuse(codeBadHello, "the site's handshake begins with a HelloRequest, not with a ServerHello")
+	case start[0] != recordHandshake || len(start) > 5 && start[5] != messageServer:
+		return false, true, nil // no TLS client goes on from there
 	case len(start) < retryPeek:
 		return false, false, nil
 	}

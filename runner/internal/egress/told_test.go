@@ -90,7 +90,14 @@ func TestFloodOfAddresses(t *testing.T) {
 		o.browse(t.Context(), t, "example.com", true)
 	}
 	o.browse(t.Context(), t, "secret.allowed.test", true)
+	o.browse(t.Context(), t, "strange.evil.test", true)
+	if last := o.events[len(o.events)-1]; last.Name != "strange.evil.test" || last.Code != "not_allowed" {
+		t.Errorf("told %+v, want the refusal with its name", last)
+	}
 	o.Close()
+	if o.tell(decision{name: "example.com"}, nil) {
+		t.Error("after Close a connection that nobody is told of may go on, want it ended")
+	}
 	told := map[string]int64{}
 	for _, e := range o.events {
 		if e.Allowed && !e.Total && (e.Address == "" || e.Name != "example.com") {
@@ -100,7 +107,7 @@ func TestFloodOfAddresses(t *testing.T) {
 	if want := map[string]int64{"example.com ": 11, "secret.allowed.test ": 1}; !cmp.Equal(told, want) {
 		t.Errorf("without an address were told %v, want %v: the first, and all 10 at the end", told, want)
 	}
-	if len(o.events) > maxDecisions+5 {
+	if len(o.events) > maxDecisions+6 {
 		t.Errorf("%d events were told, want a bounded number", len(o.events))
 	}
 }
