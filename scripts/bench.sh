@@ -34,6 +34,10 @@ run runner/internal/sandbox 'BenchmarkRun$' "${count}x"
 
 run e2e 'BenchmarkTelegram' "${count}x"
 
+run runner 'BenchmarkBrowse$' "$((count < 20 ? count : 20))x"
+run runner/internal/egress 'Benchmark' 1s
+run internal/tunnel 'Benchmark' 1s
+
 cpu=$(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)
 memory=$(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
 {

@@ -15,7 +15,7 @@ export PATH="$PATH:/usr/local/go/bin"
 # The tools run in their pinned versions, outside go.mod: what checks the program is no part of it.
 readonly staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 readonly govulncheck=golang.org/x/vuln/cmd/govulncheck@v1.9.0
-readonly test_timeout=12m # of one package; a hang must end before CI's patience does
+readonly test_timeout=25m # of one package; a hang must end before CI's patience does
 
 tags=()
 case ${1:-} in
