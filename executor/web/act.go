@@ -38,6 +38,7 @@ func (v *visitor) act() string {
 		}
 		before := v.watch.look()
 		ctx, cancel := context.WithTimeout(v.work, maxAct+time.Duration(a.Seconds)*time.Second)
+		v.watch.act(true)
 		did, err := v.do(ctx, a)
 		cancel()
 		v.page = nil
@@ -48,6 +49,7 @@ func (v *visitor) act() string {
 		for calm := v.settle(nil, false); calm && v.watch.look().pending(); {
 			calm = v.settle(nil, false)
 		}
+		v.watch.act(false)
 		after := v.watch.look()
 		v.done = append(v.done, did+effect(before, after))
 		if after.doc.request != before.doc.request || after.crashed != "" || v.gone() {
@@ -89,7 +91,9 @@ func (v *visitor) failAction(i int, a run.BrowseAction, err error) string {
 // effect says what an action changed besides the page's content.
 func effect(before, after view) string {
 	var b strings.Builder
-	if after.url != before.url && after.url != "" {
+	if after.doc.urlIfFailed() != "" {
+		// What went wrong is said by itself.
+	} else if after.url != before.url && after.url != "" {
 		b.WriteString("; the page is now " + clip(after.url, 300))
 	} else if after.loads != before.loads {
 		b.WriteString("; the page was loaded again")

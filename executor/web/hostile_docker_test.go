@@ -24,7 +24,7 @@ func TestCertificates(t *testing.T) {
 		"expired":    {fake.Expired, "has expired, or is not valid yet (net::ERR_CERT_DATE_INVALID)"},
 		"early":      {fake.Early, "has expired, or is not valid yet (net::ERR_CERT_DATE_INVALID)"},
 		"wrong name": {fake.WrongName, "is for another name (net::ERR_CERT_COMMON_NAME_INVALID)"},
-		"by nobody":  {fake.SelfSigned, "issued by nobody whom this computer trusts (net::ERR_CERT_AUTHORITY_INVALID)"},
+		"by nobody":  {fake.SelfSigned, "issued by nobody whom the browser trusts (net::ERR_CERT_AUTHORITY_INVALID)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, "example.com")

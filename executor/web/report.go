@@ -93,7 +93,21 @@ func (v *visitor) read(ctx context.Context, result *run.BrowseResult) error {
 		result.Image = picture
 	}
 	result.Content = fit(content, limit, v.job.chars)
+	if result.Content.Text == "" {
+		v.watch.say(nothing(v.job.extract))
+	}
 	return nil
+}
+
+// nothing says that a page showed nothing, and what may help.
+func nothing(extract string) string {
+	switch extract {
+	case run.ExtractLinks:
+		return "the page has no link"
+	case run.ExtractScreenshot:
+		return "the page has no text and nothing to act on besides the picture"
+	}
+	return "the page shows no text and nothing to act on; if a script draws it later, open it again with a wait action"
 }
 
 // fit asks for as much as limit bytes and chars characters hold; no chars means any number.

@@ -45,14 +45,23 @@ func (w *watch) asked(session target.SessionID, e *network.EventRequestWillBeSen
 	if session != w.tab || e.FrameID != w.main || e.Type != network.ResourceTypeDocument {
 		return
 	}
+	acted := w.acting
 	if e.RedirectResponse != nil {
+		acted = w.doc.acted
 		w.hop(e.RedirectResponse.URL)
-	} else if w.doc.url != "" {
-		w.hop(w.doc.url) // sent on by a script, a meta element, or an action
+	} else if w.doc.url != "" && !acted {
+		w.hop(w.doc.url) // sent on by a script or a meta element
 	}
 	w.before = [2]bool{w.ready, w.loaded}
 	w.ready, w.loaded = false, false
-	w.doc = document{request: e.RequestID, session: session, url: e.Request.URL + e.Request.URLFragment}
+	w.doc = document{request: e.RequestID, session: session, url: e.Request.URL + e.Request.URLFragment, acted: acted}
+}
+
+// act says that an action begins, or that what it began came to rest.
+func (w *watch) act(acting bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.acting = acting
 }
 
 func (w *watch) hop(address string) {

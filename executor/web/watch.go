@@ -62,6 +62,7 @@ type document struct {
 	refresh string // that it wants to be left, and when
 	failed  string // net::ERR_…
 	ended   bool   // the request is over
+	acted   bool   // an action asked for it, or for what redirected to it
 }
 
 // watch follows what the browser says about one tab. It reacts at once to what would stop a page for
@@ -74,6 +75,7 @@ type watch struct {
 
 	mu       sync.Mutex
 	doc      document
+	acting   bool     // an action is under way: where it leads is no redirect
 	hops     []string // URLs that the tab was sent away from, in order
 	url      string   // of what the tab shows
 	loads    int      // documents that were shown

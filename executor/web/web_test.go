@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +215,37 @@ func TestWatchIsBounded(t *testing.T) {
 	}
 }
 
+// Where an action leads is no redirect, and what a server makes of it is.
+func TestHops(t *testing.T) {
+	w := newWatch(&pipe{})
+	w.follow("S", "F")
+	ask := func(id, url, redirected string) {
+		t.Helper()
+		if redirected != "" {
+			redirected = `,"redirectResponse":{"url":"` + redirected + `"}`
+		}
+		m, err := decode([]byte(`{"method":"Network.requestWillBeSent","params":{"requestId":"` + id + `","frameId":"F","type":"Document","request":{"url":"` + url + `"}` + redirected + `},"sessionId":"S"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.event(string(m.Method), m)
+	}
+	ask("1", "https://a.test/", "")
+	ask("2", "https://b.test/", "") // by a script
+	w.act(true)
+	ask("3", "https://c.test/", "")
+	ask("3", "https://d.test/", "https://c.test/")
+	acted := w.look().doc.acted
+	w.act(false)
+	ask("3", "https://e.test/", "https://d.test/")
+	still := w.look().doc.acted
+	ask("4", "https://f.test/", "")
+	want := []string{"https://a.test/", "https://c.test/", "https://d.test/", "https://e.test/"}
+	if !slices.Equal(w.hops, want) || !acted || !still || w.look().doc.acted {
+		t.Errorf("hops %q, want %q; the document is an action's: %v %v %v, want true true false", w.hops, want, acted, still, w.look().doc.acted)
+	}
+}
+
 func TestRefusedInWords(t *testing.T) {
 	for name, tc := range map[string]struct {
 		url, failed string
@@ -236,6 +268,10 @@ func TestRefusedInWords(t *testing.T) {
 			v := &visitor{job: j, relay: &relay{refused: map[string]*refusal{"example.org": {count: 1, code: tc.code}}}}
 			if got := v.refused(document{url: tc.url, failed: tc.failed}); got != tc.want {
 				t.Errorf("refused(%s, %s) = %q, want %q", tc.url, tc.failed, got, tc.want)
+			}
+			acted := strings.Replace(tc.want, "redirected to", "it leads to", 1)
+			if got := v.refused(document{url: tc.url, failed: tc.failed, acted: true}); got != acted {
+				t.Errorf("refused(%s, %s) of an action = %q, want %q", tc.url, tc.failed, got, acted)
 			}
 		})
 	}

@@ -32,14 +32,17 @@ func (v *visitor) refused(doc document) string {
 		}
 		why = whyOf(code)
 	}
-	where := clip(doc.url, maxURL)
+	where, led := clip(doc.url, maxURL), "redirected"
+	if doc.acted {
+		led = "it leads"
+	}
 	switch {
 	case doc.url == v.job.url.Text:
 		return fmt.Sprintf("%s was not reached: %s (%s)", where, why, code)
 	case err == nil && code == string(domain.CodeNotAllowed):
-		return fmt.Sprintf("redirected to %s, which this call may not reach: %s (%s); call browse_web with that url", where, why, code)
+		return fmt.Sprintf("%s to %s, which this call may not reach: %s (%s); call browse_web with that url", led, where, why, code)
 	default:
-		return fmt.Sprintf("redirected to %s, which may not be reached: %s (%s)", where, why, code)
+		return fmt.Sprintf("%s to %s, which may not be reached: %s (%s)", led, where, why, code)
 	}
 }
 
@@ -77,7 +80,7 @@ func netWords(code string) string {
 	var words string
 	switch {
 	case name == "CERT_AUTHORITY_INVALID":
-		words = "its certificate was issued by nobody whom this computer trusts"
+		words = "its certificate was issued by nobody whom the browser trusts"
 	case name == "CERT_DATE_INVALID":
 		words = "its certificate has expired, or is not valid yet"
 	case name == "CERT_COMMON_NAME_INVALID":
