@@ -121,6 +121,7 @@ func TestParseURL(t *testing.T) {
 		code domain.Code
 	}{
 		"plain":                        {"https://example.com/a?b=c#d", "https://example.com/a?b=c#d", ""},
+		"another alphabet, large":      {"https://B\u00dcCHER.example/", "https://xn--bcher-kva.example/", ""},
 		"no path":                      {"https://example.com", "https://example.com/", ""},
 		"query without path":           {"https://example.com?q", "https://example.com/?q", ""},
 		"fragment without path":        {"https://example.com#f", "https://example.com/#f", ""},

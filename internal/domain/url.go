@@ -113,7 +113,7 @@ func parseHost(authority string) (Name, error) {
 	}
 	if !isASCII(host) {
 		// Look-alikes of letters and dots (full width, circled digits) fold into other names.
-		if back, err := idna.Lookup.ToUnicode(string(name)); err != nil || back != strings.TrimSuffix(host, ".") {
+		if back, err := idna.Lookup.ToUnicode(string(name)); err != nil || back != strings.ToLower(strings.TrimSuffix(host, ".")) {
 			return "", refuse(CodeBadURL, "the host %.80q is another spelling of %s; write that", host, name)
 		}
 	}
