@@ -8,6 +8,7 @@ import (
 	"github.com/secureclaw/secureclaw/gateway/internal/dispatch"
 	"github.com/secureclaw/secureclaw/gateway/internal/policy"
 	"github.com/secureclaw/secureclaw/internal/config"
+	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/internal/strict"
 )
 
@@ -56,5 +57,8 @@ func Judge(cfg *config.Config, tool string, input []byte) (Judgement, error) {
 		return out, nil
 	}
 	out.Refused = fmt.Sprintf("there is no tool %q", tool)
+	if _, ok := cfg.Executors["web"]; tool == run.ToolBrowse && !ok {
+		out.Refused = "browsing is off, for executors has no web; add `web: {}` there"
+	}
 	return out, nil
 }

@@ -84,4 +84,9 @@ func TestTrustedSitesAreExplained(t *testing.T) {
 			t.Errorf("Judge(%s) = %+v, want %s of %q because %s", url, got, want.tier, want.domains, want.why)
 		}
 	}
+	delete(cfg.Executors, "web")
+	const want = "browsing is off, for executors has no web; add `web: {}` there"
+	if got, err := gateway.Judge(cfg, "browse_web", []byte(`{"url":"https://example.com/"}`)); err != nil || got.Refused != want {
+		t.Errorf("Judge without executors.web = %+v, %v, want %q", got, err, want)
+	}
 }

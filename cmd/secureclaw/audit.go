@@ -67,7 +67,7 @@ func newAuditQueryCmd(g *globals) *cobra.Command {
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&f.Kind, "kind", "", "kind, or its first word: intent, result, refused, approval, approval.decided, …")
+	flags.StringVar(&f.Kind, "kind", "", "kind, or its first word: intent, result, egress, refused, approval, approval.decided, …")
 	flags.StringVar(&f.Session, "session", "", "session id")
 	flags.StringVar(&f.Call, "call", "", "call id")
 	flags.StringVar(&f.Tool, "tool", "", "tool name")

@@ -102,10 +102,13 @@ const maxLines = 40
 func page(v run.BrowseResult) string {
 	var b strings.Builder
 	title := v.Title
-	if title == "" {
+	if title == "" && v.Status != 0 {
 		title = "(no title)"
 	}
-	fmt.Fprintf(&b, "%s\n%s", title, v.URL)
+	if title != "" {
+		b.WriteString(title + "\n")
+	}
+	b.WriteString(v.URL)
 	if v.Status != 0 {
 		fmt.Fprintf(&b, " (HTTP %d)", v.Status)
 	}

@@ -25,7 +25,7 @@ type verb struct {
 }
 
 var verbs = []verb{
-	{form: form(`run(?:!| with write(?: access)?): *(.+)`), tool: run.ToolShell, example: "run!: touch a.txt", means: "the same, and it may write",
+	{form: form(`run(?:!| with write(?: access)?): *(.+)`), tool: run.ToolShell, example: "run!: touch a.txt", means: "a command that may write",
 		args: func(m []string) map[string]any { return map[string]any{"command": m[1], "access": run.AccessWrite} }},
 	{form: form(`run(?:: *| +)(.+)`), tool: run.ToolShell, example: "run: uname -a", means: "a command in a container, read-only",
 		args: func(m []string) map[string]any { return map[string]any{"command": m[1], "access": run.AccessRead} }},
@@ -54,7 +54,7 @@ var verbs = []verb{
 	{form: form(`send (?:me )?(.+)`), tool: run.ToolSendFile, example: "send notes.md", means: "a file, into this chat",
 		args: func(m []string) map[string]any { return map[string]any{"path": name(m[1])} }},
 	{form: form(`(?:browse|open|visit) (?:to )?(\S+?),? +(?:and|then) +(.+)`), tool: run.ToolBrowse, args: act,
-		example: "browse https://… and click 3k7f", means: "the same, and act on it: click, type … into, press, scroll"},
+		example: "browse https://… and click 3k7f", means: "a web page, after steps on it: click, type … into, select … in, press, scroll, wait, back"},
 	{form: form(`browse (?:to )?(\S+)`), tool: run.ToolBrowse, example: "browse https://example.com", means: "a web page", args: browse("")},
 	{form: form(`(?:open|visit) (https?://\S+)`), tool: run.ToolBrowse, args: browse("")},
 	{form: form(`screenshot (?:of )?(\S+)`), tool: run.ToolBrowse, example: "screenshot https://example.com", means: "a picture of a web page", args: browse(run.ExtractScreenshot)},

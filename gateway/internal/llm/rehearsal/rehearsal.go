@@ -64,7 +64,7 @@ func answer(req llm.Request) llm.Reply {
 	for _, c := range commands {
 		tool, ok := offered(req.Tools, c.tool)
 		if !ok {
-			said = append(said, fmt.Sprintf("%q needs the tool %s, which is not available yet.", c.said, c.tool))
+			said = append(said, fmt.Sprintf("%q needs the tool %s, which is not available here.", c.said, c.tool))
 			continue
 		}
 		input, err := c.input(tool)

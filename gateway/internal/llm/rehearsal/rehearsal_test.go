@@ -115,7 +115,7 @@ func TestCommands(t *testing.T) {
 
 func TestToolsThatAreNotThere(t *testing.T) {
 	reply := ask(t, tools(run.ToolListDirectory), user("browse https://example.com\nremember I like tea\nlist"))
-	if len(reply.Calls) != 1 || strings.Count(reply.Text, "not available yet") != 2 {
+	if len(reply.Calls) != 1 || strings.Count(reply.Text, "not available here") != 2 {
 		t.Errorf("Ask = %+v, want one call and two apologies", reply)
 	}
 	reply = ask(t, []claw.Tool{
@@ -156,7 +156,7 @@ func TestResults(t *testing.T) {
 			Content: run.Text{Text: strings.Repeat("line\n", 42)}, Blocked: []run.Blocked{{Host: "ads.example.net", Count: 3, Why: "not on the list"}}, Notes: []string{"a dialog was dismissed"},
 		})}, "Example\nhttps://example.com/b (HTTP 200)\nredirected from https://example.com/\n1. clicked e1\n\n" + strings.Repeat("line\n", 40) +
 			"(2 more lines of the page)\n\nNot reached:\n  ads.example.net (3): not on the list\nNote: a dialog was dismissed"},
-		"page too late": {claw.ToolResult{Tool: run.ToolBrowse, Status: claw.TimedOut, Content: "too slow\n" + encode(run.BrowseResult{URL: "https://example.com/"})}, "browse_web ran into its deadline: too slow\n(no title)\nhttps://example.com/"},
+		"page too late": {claw.ToolResult{Tool: run.ToolBrowse, Status: claw.TimedOut, Content: "too slow\n" + encode(run.BrowseResult{URL: "https://example.com/"})}, "browse_web ran into its deadline: too slow\nhttps://example.com/"},
 		"no match":      {claw.ToolResult{Tool: run.ToolSearchFiles, Status: claw.OK, Content: encode(run.SearchFilesResult{})}, "No match."},
 		"denied":        {claw.ToolResult{Tool: run.ToolStat, Status: claw.Denied, Content: "Anna said no: not now."}, "stat was denied, nothing ran: Anna said no: not now."},
 		"expired":       {claw.ToolResult{Tool: run.ToolStat, Status: claw.Expired, Content: "No answer."}, "stat was not approved in time, nothing ran: No answer."},
