@@ -46,6 +46,8 @@ func actWorld(t *testing.T) *world {
 			rw.Write([]byte(`<p>outer</p><div style="height:900px"></div><iframe src="https://frames.example.com/" width=300 height=100></iframe>`))
 		case "/strange":
 			rw.Write([]byte(`<p>outer</p><div style="height:900px"></div><iframe src="https://example.org/" width=300 height=100></iframe>`))
+		case "/login":
+			rw.Write([]byte(`<form action="/next"><input aria-label=User name=u autocomplete=username><input aria-label=Secret type=password name=p><button>Sign in</button></form>`))
 		case "/unload":
 			rw.Write([]byte(`<button onclick="n.textContent='touched'">Touch</button><p id=n></p><a href="/next">Leave</a><script>onbeforeunload = e => { e.preventDefault(); return "stay" }</script>`))
 		default:
@@ -107,8 +109,11 @@ func TestActions(t *testing.T) {
 		"click and push":           {actions: []run.BrowseAction{do("click", "button: Push", "")}, text: "pushed", line: "the page is now https://example.com/pushed", url: "https://example.com/pushed"},
 		"leave a page that asks":   {path: "/unload", actions: []run.BrowseAction{do("click", "button: Touch", ""), do("click", "link: Leave", "")}, text: "the next page", url: "https://example.com/next"},
 
-		"type":               {actions: []run.BrowseAction{do("type", "textbox: Query", "grüße 👋")}, text: "input grüße 👋", line: "typed 7 characters"},
-		"type twice":         {actions: []run.BrowseAction{do("type", "textbox: Query", "one"), do("type", "textbox: Query", "two")}, text: "input one. input two"},
+		"type":       {actions: []run.BrowseAction{do("type", "textbox: Query", "grüße 👋")}, text: "input grüße 👋", line: "typed 7 characters"},
+		"type twice": {actions: []run.BrowseAction{do("type", "textbox: Query", "one"), do("type", "textbox: Query", "two")}, text: "input one. input two"},
+		// Each browse fails when Chromium asks its maker, here whether the password is a known one.
+		"sign in": {path: "/login", actions: []run.BrowseAction{do("type", "textbox: User", "ada@example.com"), do("type", "textbox: Secret", "correct horse"), do("click", "button: Sign in", ""), {Do: run.DoWait, Seconds: 2}},
+			text: "the next page", url: "https://example.com/next?u=ada%40example.com&p=correct+horse"},
 		"type a password":    {actions: []run.BrowseAction{do("type", "textbox: Secret", "hunter2")}, text: "secret 7", line: `typed 7 characters into textbox "Secret"`},
 		"type too much":      {actions: []run.BrowseAction{do("type", "textbox: Short", "abcdef")}, line: "typed 6 characters into textbox \"Short\", which now holds 3"},
 		"type into fixed":    {actions: []run.BrowseAction{do("type", "textbox: Fixed", "x")}, error: "it can only be read"},
