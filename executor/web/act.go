@@ -37,7 +37,11 @@ func (v *visitor) act() string {
 			v.page = read
 		}
 		before := v.watch.look()
-		ctx, cancel := context.WithTimeout(v.work, maxAct+time.Duration(a.Seconds)*time.Second)
+		limit := maxAct + time.Duration(a.Seconds)*time.Second
+		if a.Do == run.DoWait && a.Seconds == 0 {
+			limit += untilText // so that it says itself what did not come
+		}
+		ctx, cancel := context.WithTimeout(v.work, limit)
 		v.watch.act(true)
 		did, err := v.do(ctx, a)
 		cancel()

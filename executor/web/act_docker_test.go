@@ -137,6 +137,7 @@ func TestActions(t *testing.T) {
 
 		"wait":             {actions: []run.BrowseAction{{Do: "wait", Seconds: 1}}, line: "waited 1 s"},
 		"wait for a text":  {actions: []run.BrowseAction{do("click", "button: Later", ""), do("wait", "", "Later  ON")}, text: "later on", line: "until the text appeared"},
+		"wait in vain":     {actions: []run.BrowseAction{{Do: "wait", Text: "nowhere"}}, error: `the text "nowhere" did not appear within 10s`},
 		"wait for no text": {actions: []run.BrowseAction{{Do: "wait", Text: "nowhere", Seconds: 1}}, error: `the text "nowhere" did not appear within 1s`},
 		"back":             {actions: []run.BrowseAction{do("click", "link: Next page", ""), do("back", "", "")}, text: "log:", line: "went back; the page is now https://example.com/"},
 		"back from a push": {actions: []run.BrowseAction{do("click", "button: Push", ""), do("back", "", "")}, text: "pushed", line: "went back"},

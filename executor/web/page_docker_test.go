@@ -177,6 +177,9 @@ func TestPages(t *testing.T) {
 			if !strings.Contains(strings.Join(value.Notes, "\n"), tc.want.note) {
 				t.Errorf("browse has the notes %q, want %q in them", value.Notes, tc.want.note)
 			}
+			if name == "an answer that never comes" && len(value.Notes) > 0 {
+				t.Errorf("browse has the notes %q, want none: no page was there that could run a script or not settle", value.Notes)
+			}
 			if tc.want.within != 0 && took > tc.want.within {
 				t.Errorf("browse took %v, want less than %v", took, tc.want.within)
 			}

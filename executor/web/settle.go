@@ -62,7 +62,9 @@ func (v *visitor) settle(answered <-chan error, first bool) (calm bool) {
 		}
 		// Without an answer there is nothing to go on with, so all the time there is goes to waiting.
 		if over := time.Since(began); over > limit && (!s.pending() || over > maxSettle) {
-			v.watch.say(unsettled(s, limit))
+			if !first || !s.pending() { // a site that never answered is told as that
+				v.watch.say(unsettled(s, limit))
+			}
 			return false
 		}
 		if s.ready && !s.pending() {
@@ -185,7 +187,9 @@ func (v *visitor) pulse(ctx context.Context) {
 // interrupt stops the script that runs now.
 func (v *visitor) interrupt() {
 	v.tab.tell(runtime.TerminateExecution.Method, cdp.Empty{})
-	v.watch.say("the page did not answer, so the script that it ran was stopped")
+	if s := v.watch.look(); s.loads > 0 && s.url != "about:blank" { // before that it is the server that is slow
+		v.watch.say("the page did not answer, so the script that it ran was stopped")
+	}
 }
 
 // say notes a sentence.
