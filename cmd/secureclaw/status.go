@@ -57,9 +57,11 @@ func printStatus(w io.Writer, s *wire.GatewayStatus) {
 	if s.Fix != "" {
 		fmt.Fprintf(w, "  fix    %s\n", s.Fix)
 	}
-	if s.Browsing != "" {
-		fmt.Fprintf(w, "browsing %s\n", visibleLine(s.Browsing))
+	browsing := s.Browsing
+	if browsing == "" {
+		browsing = "off · secureclaw.yaml has no executors.web (web: {} there brings it)"
 	}
+	fmt.Fprintf(w, "browsing %s\n", visibleLine(browsing))
 	for _, h := range s.Messengers {
 		fmt.Fprintf(w, "%-8s %s\n", h.Messenger, messengerWords(h))
 	}

@@ -185,7 +185,7 @@ func (v *visitor) scrollPage(ctx context.Context, where string) (string, error) 
 	case err != nil:
 		return "", err
 	case percent < 0:
-		return "", errors.New("the page does not scroll")
+		return "did not scroll: the page has no more than what is shown", nil
 	}
 	return fmt.Sprintf("scrolled %s; the page stands at %d %% of its length", where, min(percent, 100)), nil
 }

@@ -45,6 +45,7 @@ func TestPages(t *testing.T) {
 		"not found":            {func(rw http.ResponseWriter, r *http.Request) { http.Error(rw, "nothing here", 404) }, want{status: ok, code: 404, text: "nothing here"}},
 		"server error":         {func(rw http.ResponseWriter, r *http.Request) { http.Error(rw, "it broke", 500) }, want{status: ok, code: 500, text: "it broke"}},
 		"error without a body": {func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(503) }, want{code: 503, status: run.OutputFailed, error: "503"}},
+		"drawn late":           {html("<body><script>setTimeout(() => { document.body.textContent = 'drawn at last' }, 900)</script>"), want{status: ok, code: 200, text: "drawn at last"}},
 		"empty page":           {html(""), want{status: ok, code: 200}},
 		"no content":           {func(rw http.ResponseWriter, r *http.Request) { rw.WriteHeader(204) }, want{status: run.OutputFailed, code: 204, error: "204"}},
 		"image":                {typed("image/gif", "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"), want{status: ok, code: 200}},

@@ -95,6 +95,28 @@ func (v *visitor) settle(answered <-chan error, first bool) (calm bool) {
 	}
 }
 
+// drawing is how long a page that shows nothing gets to show something, when a script of it ran.
+const drawing = 2 * time.Second
+
+// blankScript reports whether there is nothing to be seen or used.
+const blankScript = `!document.body || !document.body.innerText.trim() &&
+	!document.querySelector('a[href], button, input, select, textarea, img, svg, canvas, video, object, embed, iframe')`
+
+// drawnLate waits for a page that stands still and is empty, and reports whether it waited: many are
+// drawn by a script that begins after the page has come.
+func (v *visitor) drawnLate() (waited bool) {
+	for end := time.Now().Add(drawing); time.Now().Before(end) && v.work.Err() == nil && v.motion().alive; waited = true {
+		ctx, cancel := context.WithTimeout(v.work, 400*time.Millisecond)
+		blank, err := evaluate[bool](ctx, v.tab, blankScript)
+		cancel()
+		if err != nil || !blank {
+			return waited
+		}
+		pause(v.work, 100*time.Millisecond)
+	}
+	return waited
+}
+
 // refreshScript reads when a page will send itself on.
 const refreshScript = `(document.querySelector('meta[http-equiv="refresh" i]') || {}).content || ""`
 

@@ -158,8 +158,12 @@ func (v *visitor) navigate() string {
 		answered <- err // has room
 	}()
 	// A page may send itself on the moment it has settled.
-	for calm := v.settle(answered, true); calm && v.watch.look().pending(); answered = nil {
+	calm := v.settle(answered, true)
+	for ; calm && v.watch.look().pending(); answered = nil {
 		calm = v.settle(nil, true)
+	}
+	if calm && v.drawnLate() {
+		v.settle(nil, true)
 	}
 	return v.trouble(v.watch.look(), true)
 }
