@@ -35,8 +35,8 @@ run runner/internal/sandbox 'BenchmarkRun$' "${count}x"
 run e2e 'BenchmarkTelegram' "${count}x"
 
 run runner 'BenchmarkBrowse$' "$((count < 20 ? count : 20))x"
-run runner/internal/egress 'Benchmark' 1s
-run internal/tunnel 'Benchmark' 1s
+run runner/internal/sandbox 'BenchmarkTunnel$' 5x
+run runner/internal/egress 'BenchmarkConnect' 1s
 
 cpu=$(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo)
 memory=$(awk '/MemTotal/ { printf "%.0f GiB", $2 / 1048576 }' /proc/meminfo)
@@ -80,6 +80,32 @@ that polls and asks the model at once.
 | tap → container made, the engine's own work included, ms | $(metric BenchmarkTelegramTap tap-to-created-ms) | | ≤ 50 without the engine's |
 | tap → container started, the engine's own work included, ms | $(metric BenchmarkTelegramTap tap-to-started-ms) | | |
 | bridge resident after the messages, MB | $(metric BenchmarkTelegramMessage bridge-MB) | | ≤ 20 |
+
+## Pages
+
+A page on loopback by a whole call of `browse_web` (token, fresh container, Chromium with its sandbox, tunnel, way out, tree in hand), in turn with Chromium itself in a plain container of the same image
+on the host's network, which prints the page's DOM and ends. The tunnel is measured through a real container; its baseline is the bare attached stream. A request is one stream opened, asked and
+answered; the way out adds the difference of the two connections, TLS included, DNS not.
+
+| | figure | baseline in the same run | goal |
+|---|---|---|---|
+| cold call ÷ Chromium in a plain container | **$(metric BenchmarkBrowse call/plain)** ($(metric BenchmarkBrowse call-ms) ms) | $(metric BenchmarkBrowse plain-ms) ms | ≤ 1.3 |
+| tunnel, bytes to the browser, MiB/s | $(metric BenchmarkTunnel/down tunnel-MiB/s) | $(metric BenchmarkTunnel/down attach-MiB/s) | ≥ 60 |
+| tunnel, bytes from the browser, MiB/s | $(metric BenchmarkTunnel/up tunnel-MiB/s) | $(metric BenchmarkTunnel/up attach-MiB/s) | |
+| tunnel, one request, µs | $(metric BenchmarkTunnel/request µs/request) | | ≤ 2,000 with the way out |
+| way out, one connection with TLS, ns | $(metric BenchmarkConnect/through ns/op) | $(metric BenchmarkConnect/direct ns/op) | |
+
+What a page costs a model, in bytes (four are about a token); \`TestLive\` prints them, and the pages are in executor/web/internal/snapshot/testdata.
+
+| page | raw HTML | text of the DOM | tree with refs and links |
+|---|---|---|---|
+| documentation | 34,258 | 10,588 | 16,268 |
+| form | 20,062 | 1,412 | 4,368 |
+| forum | 97,946 | 12,192 | 24,727 |
+| news | 35,608 | 8,882 | 12,742 |
+| search results | 46,294 | 7,478 | 13,329 |
+| shop | 72,729 | 5,091 | 23,348 |
+| table | 44,814 | 10,472 | 17,223 |
 
 ## As printed
 
