@@ -178,6 +178,9 @@ func TestPages(t *testing.T) {
 			if !strings.Contains(strings.Join(value.Notes, "\n"), tc.want.note) {
 				t.Errorf("browse has the notes %q, want %q in them", value.Notes, tc.want.note)
 			}
+			if notes := strings.Join(value.Notes, "\n"); name == "mailto: address" && strings.Contains(notes, "settled") {
+				t.Errorf("browse has the notes %q, want none that it never settled: it stands still", value.Notes)
+			}
 			if name == "an answer that never comes" && len(value.Notes) > 0 {
 				t.Errorf("browse has the notes %q, want none: no page was there that could run a script or not settle", value.Notes)
 			}

@@ -78,6 +78,8 @@ func (v *visitor) settle(answered <-chan error, first bool) (calm bool) {
 			seen, hold = s.loads, time.Now().Add(v.refresh(s.doc))
 		}
 		switch {
+		case s.strayed && !s.loaded && !s.pending() && s.busy <= twoOpen && s.quiet >= parsedOnly:
+			return true
 		case s.pending() || !s.ready || first && s.doc.url == "" || time.Now().Before(hold):
 		case s.loaded && s.busy == 0 && !now.alive && now.documents > 0:
 			return true // no script ever ran, so nothing can change

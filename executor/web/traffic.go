@@ -160,6 +160,7 @@ type view struct {
 	loads    int
 	ready    bool
 	loaded   bool
+	strayed  bool
 	busy     int // requests under way, without those that never end
 	crashed  string
 	dialogs  int
@@ -176,7 +177,7 @@ func (w *watch) look() view {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	v := view{
-		doc: w.doc, url: w.url, loads: w.loads, ready: w.ready, loaded: w.loaded, crashed: w.crashed,
+		doc: w.doc, url: w.url, loads: w.loads, ready: w.ready, loaded: w.loaded, strayed: w.strayed, crashed: w.crashed,
 		dialogs: w.dialogs, windows: w.windows, lastOpen: w.lastOpen, download: w.download != nil,
 		quiet: w.now().Sub(w.changed).Milliseconds(),
 	}

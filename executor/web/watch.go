@@ -81,6 +81,7 @@ type watch struct {
 	loads    int      // documents that were shown
 	ready    bool     // the document is parsed
 	loaded   bool     // and everything it named
+	strayed  bool     // it wanted to go where there are no pages, after which it may never be told as loaded
 	before   [2]bool  // these two of the page that a navigation under way leaves
 	open     map[request]opened
 	changed  time.Time // of open
@@ -175,7 +176,7 @@ func (w *watch) pageEvent(session target.SessionID, value any) {
 	case *page.EventFrameNavigated:
 		if e.Frame.ParentID == "" && session == w.tab {
 			w.loads++
-			w.ready, w.loaded = false, false
+			w.ready, w.loaded, w.strayed = false, false, false
 			w.url = e.Frame.URL + e.Frame.URLFragment
 			if e.Frame.UnreachableURL != "" {
 				w.url = e.Frame.UnreachableURL
@@ -228,6 +229,7 @@ func (w *watch) requested(e *page.EventFrameRequestedNavigation) {
 		switch strings.ToLower(scheme) {
 		case "https", "http", "about", "blob", "javascript":
 		default:
+			w.strayed = true
 			w.note("the page wanted to go to a " + clip(scheme, 30) + ": address, which was refused")
 		}
 	}
