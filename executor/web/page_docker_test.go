@@ -67,11 +67,11 @@ func TestPages(t *testing.T) {
 			want{status: ok, code: 200, text: "page", note: "a download was refused"}},
 		"user name wanted": {func(rw http.ResponseWriter, r *http.Request) {
 			rw.Header().Set("WWW-Authenticate", `Basic realm="x"`)
-			http.Error(rw, "who are you", 401)
+			http.Error(rw, "who are you", http.StatusUnauthorized)
 		}, want{status: run.OutputFailed, code: 401, error: "user name and password"}},
 		"closed connection": {func(rw http.ResponseWriter, r *http.Request) { panic(http.ErrAbortHandler) },
 			want{status: run.OutputFailed, error: "closed without an answer "}},
-		"redirects without end": {func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, r.URL.Path+"x", 302) },
+		"redirects without end": {func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, r.URL.Path+"x", http.StatusFound) },
 			want{status: run.OutputFailed, error: "redirects without end"}},
 
 		"alert":   {html(`<p>before<script>alert("boo\u202e!")</script><p>after`), want{status: ok, text: "after", note: `a dialog (alert) was dismissed: "boo\u202e!"`}},

@@ -205,9 +205,3 @@ func (s *nameserver) questions() []string {
 	defer s.mu.Unlock()
 	return append([]string(nil), s.asked...)
 }
-
-func (s *nameserver) forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked = nil
-}

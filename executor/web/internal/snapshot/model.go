@@ -53,7 +53,6 @@ type step struct {
 	into  *node
 	depth int
 	gap   string // instead of a node: how far apart its neighbours are
-	close *source
 }
 
 // builder makes one tree of all documents.
