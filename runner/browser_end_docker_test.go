@@ -70,7 +70,7 @@ func twenty(t *testing.T, s *browsers) {
 		})
 	}
 	calls.Wait()
-	t.Logf("20 calls, %d at once: %v, ended at %v", maxBrowsers(), time.Since(began).Round(time.Millisecond), took)
+	t.Logf("20 calls, %d at once: %v, ended at %v", run.MaxBrowsers(), time.Since(began).Round(time.Millisecond), took)
 	noneLeft(t, b)
 }
 

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"runtime"
 	"sync"
 	"time"
 
@@ -23,9 +22,6 @@ type web struct {
 	slots *slots
 }
 
-// maxBrowsers is the most web calls that run at once.
-func maxBrowsers() int { return min(4, runtime.NumCPU()+1) }
-
 // seams are what tests put in the place of the world. Programs cannot name them, and the zero seams
 // change nothing.
 type seams struct {
@@ -43,7 +39,7 @@ func newWeb(o Options, s seams) *web {
 		// What the proxy allows is what the tunnel carries: it refuses the rest before a goroutine is spent on it.
 		// Its own patience is longer: the proxy shall be the one who notices, and who says so in the log.
 		tunnel: tunnel.Limits{Streams: options.Limits.Streams, Window: tunnel.Window, Idle: options.Limits.Idle + 15*time.Second},
-		slots:  newSlots(maxBrowsers(), maxWaiting),
+		slots:  newSlots(run.MaxBrowsers(), maxWaiting),
 	}
 	prove := w.proxy.Canary
 	if s.canary != nil {

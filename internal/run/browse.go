@@ -1,5 +1,10 @@
 package run
 
+import "runtime"
+
+// MaxBrowsers is the most web calls that the runner runs at once on this machine, and the gateway gives it.
+func MaxBrowsers() int { return min(4, runtime.NumCPU()+1) }
+
 // ToolBrowse opens a page of the web.
 const ToolBrowse = "browse_web"
 

@@ -370,7 +370,7 @@ func TestStreamCases(t *testing.T) {
 				t.Fatalf("case %s is %q, this test is about %q", id, got, tc.want)
 			}
 			if tc.run == nil {
-				t.Skip("belongs to package runner")
+				return // a token, which streams know nothing of: TestHostileStreams of package runner plays it
 			}
 			if got := tc.run(t); !strings.HasSuffix(tc.want, got) {
 				t.Errorf("%s: got %s", tc.want, got)

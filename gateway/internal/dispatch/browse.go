@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -26,10 +25,6 @@ const (
 	maxWait   = 30  // seconds of one wait
 	leastText = 200 // characters of a page that are worth asking for
 )
-
-// maxBrowsers is how many calls of browse_web are with the runner at once: as many as it runs. The others
-// wait here, for a token that waited there would be old.
-func maxBrowsers() int { return min(4, runtime.NumCPU()+1) }
 
 // prepareBrowse reads the arguments of browse_web. What it may reach is the host of its URL and what the
 // configuration adds for that host; nothing that the model wrote adds a name.

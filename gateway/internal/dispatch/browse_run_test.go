@@ -209,7 +209,7 @@ func TestEgressIsTold(t *testing.T) {
 // Twenty pages at once take turns here, where no token grows old, and not at the runner.
 func TestBrowsersTakeTurns(t *testing.T) {
 	const calls = 20
-	most := dispatch.MaxBrowsers()
+	most := run.MaxBrowsers()
 	key, err := capability.DeriveKey(strings.Repeat("k", 40))
 	if err != nil {
 		t.Fatal(err)

@@ -80,7 +80,7 @@ func New(o Options) *Dispatch {
 		egress: o.Egress,
 		spare:  spare{idle: spareFor, pace: sparePace},
 
-		browsers: make(chan struct{}, maxBrowsers()),
+		browsers: make(chan struct{}, run.MaxBrowsers()), // the others wait here: a token that waited there would be old
 	}
 }
 
