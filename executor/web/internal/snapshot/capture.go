@@ -81,7 +81,11 @@ func take(ctx context.Context) (*capture, error) {
 		answer, err = shoot(ctx, end)
 	}
 	if tooLarge || err != nil && ctx.Err() == nil {
-		c.note(fmt.Sprintf("the page has %d elements, too many to read them: this is the start of its text, without structure and refs", size))
+		why := "too many to read them"
+		if !tooLarge {
+			why = "and the browser took too long over them"
+		}
+		c.note(fmt.Sprintf("the page has %d elements, %s: this is the start of its text, without structure and refs", size, why))
 		c.Head, err = head(ctx, world)
 	}
 	if err != nil {
