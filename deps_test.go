@@ -60,11 +60,14 @@ var table = []row{
 	{"gateway/internal/llm/rehearsal", list("gateway/internal/claw gateway/internal/llm internal/run internal/strict")}, // writes arguments of run's tools
 	// It looks into pages that were read, for links that a call may quote: pure packages, no way out.
 	{"gateway/internal/agent", list("gateway/internal/claw gateway/internal/gate gateway/internal/llm internal/domain internal/run internal/strict")},
+	{"gateway/internal/memory", list("gateway/internal/claw gateway/internal/gate internal/strict")},
+	{"gateway/internal/task", list("gateway/internal/agent gateway/internal/claw gateway/internal/gate internal/strict")},
+	{"gateway/internal/heartbeat", list("gateway/internal/claw internal/strict")},
 	{"gateway/internal/dispatch", list("gateway/internal/claw gateway/internal/gate internal/capability internal/config internal/domain internal/run internal/strict internal/wire")},
 	{"gateway/internal/chat", list("gateway/internal/agent gateway/internal/claw gateway/internal/gate gateway/internal/outbox internal/strict internal/wire")},
-	{"gateway/internal/sqlite", list("gateway/internal/agent gateway/internal/chat gateway/internal/claw gateway/internal/gate gateway/internal/llm gateway/internal/outbox internal/strict internal/wire")},
+	{"gateway/internal/sqlite", list("gateway/internal/agent gateway/internal/chat gateway/internal/claw gateway/internal/gate gateway/internal/heartbeat gateway/internal/llm gateway/internal/memory gateway/internal/outbox gateway/internal/task internal/strict internal/wire")},
 	{"gateway", list("gateway/internal/agent gateway/internal/audit gateway/internal/chat gateway/internal/claw gateway/internal/dispatch " +
-		"gateway/internal/gate gateway/internal/llm gateway/internal/llm/anthropic gateway/internal/llm/openai gateway/internal/llm/rehearsal " +
+		"gateway/internal/gate gateway/internal/heartbeat gateway/internal/memory gateway/internal/task gateway/internal/llm gateway/internal/llm/anthropic gateway/internal/llm/openai gateway/internal/llm/rehearsal " +
 		"gateway/internal/outbox gateway/internal/policy gateway/internal/sqlite internal/capability internal/config internal/run internal/seal internal/strict internal/wire")},
 
 	// The mouth.

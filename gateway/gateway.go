@@ -24,8 +24,11 @@ import (
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 	"github.com/secureclaw/secureclaw/gateway/internal/dispatch"
 	"github.com/secureclaw/secureclaw/gateway/internal/gate"
+	"github.com/secureclaw/secureclaw/gateway/internal/heartbeat"
+	"github.com/secureclaw/secureclaw/gateway/internal/memory"
 	"github.com/secureclaw/secureclaw/gateway/internal/policy"
 	"github.com/secureclaw/secureclaw/gateway/internal/sqlite"
+	"github.com/secureclaw/secureclaw/gateway/internal/task"
 	"github.com/secureclaw/secureclaw/internal/capability"
 	"github.com/secureclaw/secureclaw/internal/config"
 	"github.com/secureclaw/secureclaw/internal/wire"
@@ -86,8 +89,12 @@ func Run(ctx context.Context, o Options) (err error) {
 		Socket: o.RunnerSocket, Program: "secureclaw " + o.Version, Minter: capability.NewMinter(mintKey, o.Now), Config: o.Config,
 		Deliver: board.Deliver, Keep: board.Keep, Egress: egress(o, log),
 	})
+	known, err := memory.New(memory.Options{Store: db, Owner: users(o).Person, Now: o.Now, Log: o.Log})
+	if err != nil {
+		return err
+	}
 	door, err := gate.New(gate.Options{
-		Tools: hands.Tools(), Policy: rules, Store: db.Approvals(), Audit: log, Asker: board,
+		Tools: slices.Concat(hands.Tools(), known.Tools(), task.Tool(db, o.Now)), Policy: rules, Store: db.Approvals(), Audit: log, Asker: board,
 		Expiry: expiry(o.Config.Approvals), Now: o.Now, Log: o.Log, Step: o.Step,
 	})
 	if err != nil {
@@ -98,17 +105,31 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	mind, err := agent.New(agent.Options{
-		Model: model, Hands: door, History: db, Prompt: prompt(o.Config),
-		MaxTokens: o.Config.LLM.MaxTokens, Rounds: o.Config.LLM.Iterations, Now: o.Now, Log: o.Log, Step: o.Step,
+		Model: model, Hands: door, History: db, Prompt: prompt(o.Config), Recall: known, Budget: &budget{o.Config.Limits, db}, Leave: task.ToolPlan,
+		Context: o.Config.LLM.Context, MaxTokens: o.Config.LLM.MaxTokens, Rounds: o.Config.LLM.Iterations, Now: o.Now, Log: o.Log, Step: o.Step,
 	})
 	if err != nil {
 		return err
 	}
 
+	tasks, err := task.New(task.Options{
+		Agent: mind, Store: db, Fate: door.Fate, TokensPerTask: o.Config.Limits.TokensPerTask, Now: o.Now, Log: o.Log, Step: o.Step,
+	})
+	if err != nil {
+		return err
+	}
 	var desk *chat.Desk
+	clock, err := heartbeat.New(heartbeat.Options{
+		Heartbeats: heartbeats(o.Config), Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
+		Beat: func(ctx context.Context, msg claw.Message) error { return desk.Beat(ctx, msg) },
+	})
+	if err != nil {
+		return err
+	}
+	kept := &keep{o: o, db: db, memory: known, clock: clock, desk: func() *chat.Desk { return desk }}
 	desk = chat.New(chat.Options{
-		Board: board, Agent: mind, Gate: door, Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
-		Heartbeats: heartbeats(o.Config), Inbox: inbox(o.Config), LateAfter: time.Duration(o.Config.Approvals.LateAfter),
+		Board: board, Agent: tasks, Gate: door, Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
+		Clock: clock, Memories: known, Manage: kept.managers(), Inbox: inbox(o.Config), LateAfter: time.Duration(o.Config.Approvals.LateAfter),
 		Note:    note(o, log),
 		Journal: journal(o, log),
 		Record: func(ctx context.Context, msg claw.Message, run claw.RunID) error {
@@ -137,17 +158,22 @@ func Run(ctx context.Context, o Options) (err error) {
 	if _, ok := o.Config.Executors["web"]; ok {
 		watched = &browsing{status: hands.Status, announce: board.Announce, note: note(o, log), now: o.Now, off: wasOff(ctx, o)}
 	}
-	return serve(ctx, desk, door, watched, ln)
+	return serve(ctx, desk, door, clock, watched, ln)
 }
 
 // serve runs the loops of the gateway; the end of desk or door ends the others. watched may be nil.
-func serve(ctx context.Context, desk *chat.Desk, door *gate.Gate, watched *browsing, ln *wire.Listener) error {
+func serve(ctx context.Context, desk *chat.Desk, door *gate.Gate, clock *heartbeat.Clock, watched *browsing, ln *wire.Listener) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var beside sync.WaitGroup
 	defer func() { cancel(nil); beside.Wait() }()
 	if watched != nil {
 		beside.Go(func() { watched.run(ctx) })
 	}
+	beside.Go(func() {
+		if err := clock.Run(ctx); err != nil && ctx.Err() == nil {
+			cancel(err) // a clock that stands still must not look like one that goes
+		}
+	})
 	expired := make(chan error, 1)
 	go func() {
 		err := door.RunExpiry(ctx)

@@ -75,11 +75,3 @@ func inbox(cfg *config.Config) chat.Inbox {
 	}
 	return chat.Inbox{Host: cfg.Mounts[i].Host, Container: cfg.Mounts[i].Container}
 }
-
-func heartbeats(cfg *config.Config) []chat.Heartbeat {
-	var out []chat.Heartbeat
-	for _, h := range cfg.Heartbeats {
-		out = append(out, chat.Heartbeat{Name: h.Name, Schedule: h.Schedule, Timezone: h.Timezone, Enabled: h.Enabled})
-	}
-	return out
-}

@@ -17,6 +17,8 @@ type Config struct {
 	Approvals      Approvals           `yaml:"approvals"`
 	TrustedDomains []Site              `yaml:"trustedDomains"`
 	Heartbeats     []Heartbeat         `yaml:"heartbeats"`
+	User           User                `yaml:"user"`
+	Limits         Limits              `yaml:"limits"`
 	OAuth          map[string]OAuth    `yaml:"oauth"` // by service: google, github
 	Docker         Docker              `yaml:"docker"`
 
@@ -31,6 +33,7 @@ type LLM struct {
 	BaseURL    string   `yaml:"baseURL"`    // another server that speaks the provider's protocol
 	Iterations int      `yaml:"iterations"` // most model calls for one message, 1 to 10
 	Timeout    Duration `yaml:"timeout"`    // for one model call, first byte to last
+	Context    int      `yaml:"context"`    // tokens of conversation that a question may carry; what is older is summarised
 	Pictures   string   `yaml:"pictures"`   // yes, no; empty: yes for anthropic, no for openai, whose servers may refuse them
 }
 
@@ -116,6 +119,19 @@ type Heartbeat struct {
 	Timezone string `yaml:"timezone"`
 	Prompt   string `yaml:"prompt"`
 	Enabled  bool   `yaml:"enabled"`
+	Missed   string `yaml:"missed"` // once, skip: what becomes of times that passed while nothing ran
+}
+
+// User is who the owner is, in his own words, for the model.
+type User struct {
+	Name  string `yaml:"name"`
+	About string `yaml:"about"`
+}
+
+// Limits are how many tokens may be spent, those of the prompt included. Zero is no limit.
+type Limits struct {
+	TokensPerDay  int64 `yaml:"tokensPerDay"`  // by everybody and everything, from midnight to midnight
+	TokensPerTask int64 `yaml:"tokensPerTask"` // by one request that takes several steps
 }
 
 // OAuth is a client registration; its secret stands in .env.

@@ -209,9 +209,9 @@ func TestExplain(t *testing.T) {
 	}{
 		{"llm.model", config.Setting{Value: "claude-opus-5-5", From: "secureclaw.yaml:2", Default: "claude-sonnet-5-5"}},
 		{"llm.iterations", config.Setting{Value: 10, From: "built-in default", Default: "10", Allowed: "1 to 10"}},
-		{"mounts[0].mode", config.Setting{Value: "rw", From: "built-in default:27", Default: "ro", Allowed: "ro, rw"}},
-		{"executors.file.memory", config.Setting{Value: config.Bytes(256 << 20), From: "built-in default:64", Default: "256MiB", Allowed: "16MiB to 64GiB"}},
-		{"executors.web.memory", config.Setting{Value: config.Bytes(1 << 30), From: "built-in default:78", Default: "1GiB", Allowed: "16MiB to 64GiB"}},
+		{"mounts[0].mode", config.Setting{Value: "rw", From: "built-in default:28", Default: "ro", Allowed: "ro, rw"}},
+		{"executors.file.memory", config.Setting{Value: config.Bytes(256 << 20), From: "built-in default:65", Default: "256MiB", Allowed: "16MiB to 64GiB"}},
+		{"executors.web.memory", config.Setting{Value: config.Bytes(1 << 30), From: "built-in default:79", Default: "1GiB", Allowed: "16MiB to 64GiB"}},
 	} {
 		got, err := cfg.Explain(tc.key)
 		if err != nil || got.Value != tc.want.Value || got.From != tc.want.From || got.Default != tc.want.Default || tc.want.Allowed != "" && got.Allowed != tc.want.Allowed || got.Meaning == "" {

@@ -76,6 +76,14 @@ func table() key {
 		{name: "trustedDomains", kind: list, meaning: "Sites whose pages may be opened without asking, where a rule says `domain: trustedDomains`. A site that is not here asks each time. It must not be one where strangers get names, like *.github.io.",
 			each: &key{kind: group, short: "name", meaning: "One site: its name alone, or a group of its name and where its pages get their parts from.", keys: siteKeys()}},
 		{name: "heartbeats", kind: list, each: &key{kind: group, meaning: "One prompt on a clock.", keys: heartbeatKeys()}, meaning: "Prompts on a clock. They have no more rights than a message."},
+		{name: "user", kind: group, meaning: "Who you are. The model reads it in every conversation of yours.", keys: []key{
+			{name: "name", kind: text, pattern: `^.{0,80}$`, says: "at most 80 characters on one line", meaning: "What you want to be called."},
+			{name: "about", kind: text, pattern: `^[\s\S]{0,1000}$`, says: "at most 1,000 characters", meaning: "What an assistant should know of you: language, place, tastes."},
+		}},
+		{name: "limits", kind: group, meaning: "How many tokens may be spent, prompts included. What reaches a limit pauses and says so.", keys: []key{
+			{name: "tokensPerDay", kind: whole, def: "5000000", min: 0, max: 1e12, meaning: "By all conversations, tasks and heartbeats together, from midnight to midnight of this computer's clock. 0 is no limit."},
+			{name: "tokensPerTask", kind: whole, def: "1000000", min: 0, max: 1e12, meaning: "By one request that takes several steps; \"go on\" allows as much again. 0 is no limit."},
+		}},
 		{name: "oauth", kind: named, oneOf: []string{"google", "github"}, meaning: "Services that you may connect. Client secrets stand in .env, never here.",
 			each: &key{kind: group, meaning: "One registered client.", keys: []key{
 				{name: "clientID", kind: text, required: true, meaning: "The client's public id."},
@@ -95,6 +103,7 @@ func llmKeys() []key {
 		{name: "baseURL", kind: text, meaning: "Another server that speaks the provider's protocol. Empty: the provider's own; ANTHROPIC_BASE_URL or OPENAI_BASE_URL in the environment goes first."},
 		{name: "iterations", kind: whole, def: "10", min: 1, max: 10, meaning: "Most model calls for one message."},
 		{name: "timeout", kind: duration, def: "5m", min: float64(5 * time.Second), max: float64(10 * time.Minute), meaning: "Most time of one model call, from the question to the last word."},
+		{name: "context", kind: whole, def: "100000", min: 8000, max: 2000000, meaning: "Most tokens of a conversation that a question carries. What is older is summarised for the model; nothing is deleted."},
 		{name: "pictures", kind: text, oneOf: []string{"", "yes", "no"}, meaning: "Whether the model is shown screenshots. Empty: yes for anthropic, no for openai, because many servers of that protocol refuse a question with a picture."},
 	}
 }
@@ -154,7 +163,8 @@ func heartbeatKeys() []key {
 		{name: "schedule", kind: text, required: true, meaning: "Five cron fields: minute hour day month weekday."},
 		{name: "timezone", kind: text, def: "Local", meaning: "A name like Europe/Berlin, or Local."},
 		{name: "prompt", kind: text, required: true, meaning: "What is asked each time."},
-		{name: "enabled", kind: truth, def: "false", meaning: "Whether it beats."},
+		{name: "enabled", kind: truth, def: "false", meaning: "Whether it beats, until you turn it on or off by a command."},
+		{name: "missed", kind: text, def: "once", oneOf: []string{"once", "skip"}, meaning: "What becomes of times that passed while this computer was off or asleep: once, however many there were, or none."},
 	}
 }
 

@@ -33,6 +33,8 @@ type Up struct {
 	Decide  *Decide  `json:"decide,omitzero"`
 	Stop    *Stop    `json:"stop,omitzero"`
 	Query   *Query   `json:"query,omitzero"`
+	// From a terminal only.
+	Manage *Manage `json:"manage,omitzero"`
 
 	// From a messenger's bridge only, see messenger.go.
 	File     *FilePart `json:"file,omitzero"`
@@ -43,6 +45,7 @@ type Up struct {
 	Ask      *AskWhy   `json:"ask,omitzero"`
 	Stranger *Stranger `json:"stranger,omitzero"`
 	Health   *Health   `json:"health,omitzero"`
+	Tap      *Tap      `json:"tap,omitzero"`
 }
 
 // Message is something the user said. ID is the channel's own and makes a repeated delivery harmless.
@@ -106,10 +109,20 @@ type Query struct {
 	ID   string `json:"id,omitzero"`
 }
 
+// Manage asks about what the gateway keeps (memories, sessions, heartbeats, usage), or changes it. What
+// is a name like "memories.search"; Args and the [Answer.Value] are the JSON of the types that are
+// declared beside that name.
+type Manage struct {
+	Ref  string       `json:"ref"`
+	What string       `json:"what"`
+	Args strict.Value `json:"args,omitzero"`
+}
+
 // Down is a frame to a channel; exactly one field is set.
 type Down struct {
 	Accepted *Accepted `json:"accepted,omitzero"`
 	Delta    *Delta    `json:"delta,omitzero"`
+	Progress *Progress `json:"progress,omitzero"`
 	Step     *Step     `json:"step,omitzero"`
 	Notice   *Notice   `json:"notice,omitzero"`
 	Card     *Card     `json:"card,omitzero"`
@@ -138,6 +151,20 @@ type Accepted struct {
 type Delta struct {
 	Run  string `json:"run"`
 	Text string `json:"text"`
+}
+
+// Progress says how far a run is that follows a plan. Each one takes the place of the one before.
+type Progress struct {
+	Run       string     `json:"run"`
+	Steps     []PlanStep `json:"steps"`
+	Iteration int        `json:"iteration"` // from 1; 0 while it is planned
+	Most      int        `json:"most"`      // iterations
+}
+
+// PlanStep is one step of a plan. State is empty, "now" or "done", as the model says.
+type PlanStep struct {
+	Text  string `json:"text"`
+	State string `json:"state,omitzero"`
 }
 
 // Step is a tool call that begins or ended (Status set).
@@ -199,6 +226,7 @@ const (
 	ReplyStopped = "stopped" // by the user
 	ReplyLimit   = "limit"   // the rounds for one message were used up
 	ReplyFailed  = "failed"  // the model could not answer
+	ReplyPaused  = "paused"  // a limit of tokens is reached; "go on" goes on once there is room again
 )
 
 // Reply is the one visible outcome of a message.
@@ -222,11 +250,13 @@ type Usage struct {
 	CacheWrite int64 `json:"cache_write"`
 }
 
-// Answer is what a Query, Decide or Stop came to.
+// Answer is what a Query, Decide, Stop, Manage or Tap came to.
 type Answer struct {
 	Ref    string         `json:"ref"`
 	Status *GatewayStatus `json:"status,omitzero"`
 	Cards  []Card         `json:"cards,omitempty"`
+	Value  strict.Value   `json:"value,omitzero"` // of a Manage
+	Said   string         `json:"said,omitzero"`  // of a Tap: a few words for the one who tapped
 }
 
 // Fault says that a frame was not carried out. Code is stable; the rest is for a user to read.
@@ -256,5 +286,8 @@ type GatewayStatus struct {
 	Channels []string `json:"channels,omitempty"`
 	// Messengers is the health of each configured messenger.
 	Messengers []Health `json:"messengers,omitempty"`
-	Warnings   []string `json:"warnings,omitempty"`
+	// Today is how many tokens were spent since midnight, TodayMost how many may be; 0 is no limit.
+	Today     int64    `json:"today"`
+	TodayMost int64    `json:"today_most,omitzero"`
+	Warnings  []string `json:"warnings,omitempty"`
 }

@@ -70,6 +70,7 @@ const (
 	SendCard = "card" // Card: a question and what became of it; the same item is sent again when its state changes
 	SendWhy  = "why"  // Card: "why not?", to be answered with a reply to it
 	SendFile = "file" // File, and Text as its caption
+	SendMenu = "menu" // Text and Menu; the same item is sent again when what it shows changes
 )
 
 // Send asks for one part of an item to be shown.
@@ -91,6 +92,28 @@ type Send struct {
 	Text string `json:"text,omitzero"`
 	Card *Card  `json:"card,omitzero"`
 	File *File  `json:"file,omitzero"`
+	Menu *Menu  `json:"menu,omitzero"`
+}
+
+// Menu is the buttons below a text, row by row.
+type Menu struct {
+	Rows [][]Button `json:"rows,omitempty"`
+	// Version grows when what is shown changes; [Sent.State] gives it back in decimal.
+	Version int64 `json:"version"`
+}
+
+// Button is one button. Data comes back with the [Tap]: at most 40 bytes of printable ASCII.
+type Button struct {
+	Label string `json:"label"`
+	Data  string `json:"data"`
+}
+
+// Tap says that a user tapped a button of a menu. Its answer has words for him.
+type Tap struct {
+	Ref   string `json:"ref"`
+	User  string `json:"user"`
+	Shown string `json:"shown"` // the messenger's id of the message with the button
+	Data  string `json:"data"`
 }
 
 // File is a file on its way to a user; its bytes are fetched.

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -46,8 +47,26 @@ type History interface {
 	AddUsage(ctx context.Context, call claw.ModelCall) error
 }
 
+// Recall finds what is remembered beyond a conversation.
+type Recall interface {
+	// Recall returns the few memories that are of use for a message, the most useful first.
+	Recall(ctx context.Context, origin claw.Origin, text string) ([]claw.Memory, error)
+	// Memories returns those of the ids that are still there.
+	Memories(ctx context.Context, ids []int64) ([]claw.Memory, error)
+}
+
+// Budget says whether one more question may be put to the model. A why that is not empty is the
+// sentence for the user, and the run pauses.
+type Budget interface {
+	Spend(ctx context.Context, session claw.SessionID, origin claw.Origin) (why string, err error)
+}
+
+// ErrWaiting ends a run without an answer: its message waits for a human, or was answered meanwhile.
+var ErrWaiting = errors.New("nothing to answer now")
+
 // Watcher sees a run while it goes on. Its methods must not block; they may be called from several goroutines.
 type Watcher interface {
+	Progress(p claw.Progress)
 	Text(delta string)
 	Began(call claw.ToolCall)
 	Ended(call claw.ToolCall, result claw.ToolResult)
@@ -62,6 +81,8 @@ const (
 	Stopped Outcome = "stopped"
 	Limit   Outcome = "limit"
 	Failed  Outcome = "failed"
+	Paused  Outcome = "paused"  // a limit of tokens is reached
+	Planned Outcome = "planned" // the model asked for a plan; there is no answer yet, and none is stored
 )
 
 // Answer is the one outcome of a message.
@@ -80,6 +101,13 @@ type Options struct {
 	Hands   Hands
 	History History
 	Prompt  Prompt
+	// Recall is optional: without it nothing is remembered. So is Budget: without it there is no limit.
+	Recall Recall
+	Budget Budget
+	// Leave names the tool whose success ends a run as Planned; empty for none.
+	Leave string
+	// Context is about how many tokens of a conversation a question carries; zero means 100,000.
+	Context int
 	// MaxTokens is the most tokens of one model answer, Rounds the most model calls for one message.
 	MaxTokens int
 	Rounds    int
@@ -202,6 +230,10 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 			return answer, err
 		}
 		answer.Results = append(answer.Results, results...)
+		if a.leaves(results) {
+			answer.Outcome = Planned
+			return answer, nil
+		}
 		switch cause := context.Cause(ctx); {
 		case errors.Is(cause, gate.ErrShutdown):
 			return answer, gate.ErrShutdown // the results are stored: the next gateway goes on from them
@@ -236,7 +268,7 @@ func (a *Agent) ask(ctx context.Context, session claw.SessionID, origin claw.Ori
 	a.o.Step(StepAnswered)
 	if reply.Usage != (claw.Usage{}) {
 		if uerr := a.o.History.AddUsage(context.WithoutCancel(ctx), claw.ModelCall{
-			Session: session, Run: run, Model: reply.Model, Usage: reply.Usage, At: a.o.Now(),
+			Session: session, Run: run, Origin: origin, Model: reply.Model, Usage: reply.Usage, At: a.o.Now(),
 		}); uerr != nil {
 			a.o.Log.Warn("usage not recorded", "err", uerr)
 		}
@@ -286,6 +318,11 @@ func (a *Agent) step(ctx context.Context, in gate.Call, reply llm.Reply, w Watch
 		return results, err
 	}
 	return results, nil
+}
+
+// leaves reports whether the model asked for a plan, and got it.
+func (a *Agent) leaves(results []claw.ToolResult) bool {
+	return a.o.Leave != "" && slices.ContainsFunc(results, func(r claw.ToolResult) bool { return r.Tool == a.o.Leave && r.Status == claw.OK })
 }
 
 // shutdown reports whether the whole gateway stops, and not only this run.

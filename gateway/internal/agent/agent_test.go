@@ -127,6 +127,8 @@ type watcher struct {
 	text strings.Builder
 }
 
+func (*watcher) Progress(claw.Progress) {}
+
 func (w *watcher) Text(s string)                        { w.mu.Lock(); defer w.mu.Unlock(); w.text.WriteString(s) }
 func (w *watcher) Began(claw.ToolCall)                  {}
 func (w *watcher) Ended(claw.ToolCall, claw.ToolResult) {}

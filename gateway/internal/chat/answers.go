@@ -150,19 +150,26 @@ func (d *Desk) sessions(ctx context.Context, msg claw.Message) (string, error) {
 	return list("**Your conversations**", lines) + "\n\n/new begins another one.", nil
 }
 
-func (d *Desk) heartbeats(context.Context, claw.Message) (string, error) {
-	if len(d.o.Heartbeats) == 0 {
-		return "No heartbeat is configured, and they do not beat in this version yet.", nil
+func (d *Desk) heartbeats(ctx context.Context, _ claw.Message) (string, error) {
+	if d.o.Clock == nil {
+		return "No heartbeat is configured.", nil
+	}
+	found, err := d.o.Clock.Heartbeats(ctx)
+	if err != nil {
+		return "", err
+	}
+	if len(found) == 0 {
+		return "No heartbeat is configured.", nil
 	}
 	var lines []string
-	for _, h := range d.o.Heartbeats {
+	for _, h := range found {
 		state := "off"
 		if h.Enabled {
 			state = "on"
 		}
 		lines = append(lines, fmt.Sprintf("%s: %s (%s), %s", code(h.Name), code(h.Schedule), escape(h.Timezone), state))
 	}
-	return list("**Heartbeats**", lines) + "\n\nThey do not beat in this version yet.", nil
+	return list("**Heartbeats**", lines), nil
 }
 
 // day is a time in the user's zone.

@@ -91,8 +91,12 @@ type Options struct {
 	Note func(kind string, fields map[string]any)
 	// Journal returns the last n entries of the audit log, one sentence each, and how the log does. Optional.
 	Journal func(ctx context.Context, n int) (entries []string, state string, err error)
-	// Heartbeats are those that are configured.
-	Heartbeats []Heartbeat
+	// Clock knows the heartbeats. Optional.
+	Clock Clock
+	// Memories are what is kept beyond conversations. Optional.
+	Memories Memories
+	// Manage answers a terminal's [wire.Manage], by its name. Optional.
+	Manage map[string]Manager
 	// Inbox takes the files of messengers' users. The zero Inbox takes none.
 	Inbox Inbox
 	// LateAfter is how old a messenger's message may be and still be acted on unasked; zero is for ever.
@@ -103,10 +107,25 @@ type Options struct {
 	Step func(step string)
 }
 
-// Heartbeat is a prompt on a clock, as it is configured.
-type Heartbeat struct {
-	Name, Schedule, Timezone string
-	Enabled                  bool
+// Manager answers one kind of [wire.Manage]: args are its JSON, what it returns is encoded strictly. It
+// decodes args strictly itself, and its error is a sentence for the user.
+type Manager func(ctx context.Context, origin claw.Origin, args []byte) (any, error)
+
+// Clock is what beats.
+type Clock interface {
+	Heartbeats(ctx context.Context) ([]claw.Heartbeat, error)
+	Toggle(ctx context.Context, name string, on bool) error
+	// Ended is told how the message of a beat was answered, and says whether nobody needs to hear of it.
+	Ended(ctx context.Context, msg claw.Message, outcome, text string, usage claw.Usage) (silent bool, err error)
+}
+
+// Memories are what a user can look into, and have forgotten.
+type Memories interface {
+	Categories(ctx context.Context, owner string) ([]claw.MemoryCategory, error)
+	List(ctx context.Context, q claw.MemoryQuery) ([]claw.Memory, error)
+	Memories(ctx context.Context, ids []int64) ([]claw.Memory, error)
+	Search(ctx context.Context, owner, query string, limit int) ([]claw.Memory, error)
+	Forget(ctx context.Context, owner string, ids []int64) (int, error)
 }
 
 // Desk serves user channels.

@@ -40,7 +40,7 @@ type house struct {
 	late  time.Duration
 	ahead atomic.Int64 // of the clock, in nanoseconds
 	fixed time.Time    // the clock, when it stands still
-	beats []chat.Heartbeat
+	clock chat.Clock
 	wrap  func(*sqlite.DB) store // stands before the store
 	board *chat.Board
 	db    *sqlite.DB
@@ -218,7 +218,7 @@ func (h *house) start() {
 	must(err)
 	desk := chat.New(chat.Options{
 		Board: board, Agent: mind, Gate: door, Store: kept, Now: h.now, Log: testLog(t), Step: h.step, Note: h.note,
-		Inbox: h.inbox, LateAfter: h.late, Heartbeats: h.beats,
+		Inbox: h.inbox, LateAfter: h.late, Clock: h.clock,
 		Journal: func(context.Context, int) ([]string, string, error) {
 			return []string{"14:05:11 asked about send_mail (A7K2)", "14:05:13 *denied*"}, "The log is fine.", nil
 		},

@@ -1,6 +1,7 @@
 package chat_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -26,7 +27,7 @@ var code = regexp.MustCompile("`[2-9A-HJ-NP-Z]{4}`")
 func TestCommandsGolden(t *testing.T) {
 	h := furnish(t, func(h *house) {
 		h.fixed = time.Date(2026, 11, 22, 14, 5, 11, 0, time.UTC)
-		h.beats = []chat.Heartbeat{{Name: "morning", Schedule: "0 7 * * *", Timezone: "Europe/Berlin", Enabled: true}, {Name: "tidy", Schedule: "*/5 * * * *", Timezone: "Local"}}
+		h.clock = clock{{Name: "morning", Schedule: "0 7 * * *", Timezone: "Europe/Berlin", Enabled: true}, {Name: "tidy", Schedule: "*/5 * * * *", Timezone: "Local"}}
 	})
 	b := h.bridge()
 	n := 0
@@ -271,4 +272,13 @@ func TestTakenOffTheListMeanwhile(t *testing.T) {
 	if n := len(h.model.asked); n != 1 {
 		t.Errorf("the model was asked %d times, want only before", n)
 	}
+}
+
+// clock is a clock that stands still.
+type clock []claw.Heartbeat
+
+func (c clock) Heartbeats(context.Context) ([]claw.Heartbeat, error) { return c, nil }
+func (c clock) Toggle(context.Context, string, bool) error           { return nil }
+func (c clock) Ended(context.Context, claw.Message, string, string, claw.Usage) (bool, error) {
+	return false, nil
 }

@@ -113,7 +113,7 @@ func (d *Desk) runJob(ctx, life context.Context, j job) {
 	}
 	answer, err := j.work(ctx, w)
 	d.hideRun(j.run)
-	if errors.Is(err, gate.ErrShutdown) || errors.Is(err, errWaiting) {
+	if errors.Is(err, gate.ErrShutdown) || errors.Is(err, agent.ErrWaiting) {
 		return
 	}
 	cause := context.Cause(ctx)

@@ -3,7 +3,6 @@ package chat
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -26,9 +25,6 @@ import (
 //
 // An open question is answered later: the gate runs the call once and hands its result to the
 // board, and resumeLoop goes on from there. Commands are carried out again: each of them may be.
-
-// errWaiting ends a job without a reply: its message waits for a human, or was answered meanwhile.
-var errWaiting = errors.New("nothing to answer now")
 
 // project puts the card of every open question into the outbox. Those that are there stay as they
 // are; one that an earlier life could not put any more is shown now.
@@ -125,7 +121,7 @@ func (d *Desk) reviveJob(msg claw.Message) job {
 	fresh := d.answerJob(msg, run, nil)
 	return job{run: run, msg: msg, revived: true, work: func(ctx context.Context, w *watcher) (agent.Answer, error) {
 		if open, err := d.isOpen(ctx, msg); err != nil || !open {
-			return agent.Answer{}, cmp.Or(err, errWaiting)
+			return agent.Answer{}, cmp.Or(err, agent.ErrWaiting)
 		}
 		if isMessenger(msg.Origin.Channel) && !d.users().Known(msg.Origin.Channel, msg.Origin.User) {
 			d.forbid(msg.Origin, "message", "no longer on the list of users")
@@ -216,7 +212,7 @@ func (d *Desk) late(ctx context.Context, turns []claw.Turn) (agent.Answer, error
 	return agent.Answer{Outcome: agent.Done, Text: "SecureClaw was restarted during an earlier message of this conversation. How its calls ended:\n" + strings.Join(lines, "\n")}, nil
 }
 
-// ends looks up how each call ended, or returns errWaiting while one of them is open.
+// ends looks up how each call ended, or returns agent.ErrWaiting while one of them is open.
 func (d *Desk) ends(ctx context.Context, calls []claw.ToolCall) ([]claw.ToolResult, error) {
 	var results []claw.ToolResult
 	for _, c := range calls {
@@ -227,7 +223,7 @@ func (d *Desk) ends(ctx context.Context, calls []claw.ToolCall) ([]claw.ToolResu
 		result := fate.Result
 		switch {
 		case fate.Open:
-			return nil, errWaiting
+			return nil, agent.ErrWaiting
 		case !fate.Asked:
 			result = claw.ToolResult{Tool: c.Tool, Status: claw.Unknown,
 				Content: "SecureClaw was restarted while this call ran; whether it had effects is unknown. It is not repeated."}

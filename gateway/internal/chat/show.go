@@ -48,6 +48,15 @@ func (w *watcher) Text(delta string) {
 	}
 }
 
+// Progress shows how far a task is.
+func (w *watcher) Progress(p claw.Progress) {
+	frame := &wire.Progress{Run: string(w.run), Iteration: p.Iteration, Most: p.Most}
+	for _, s := range p.Steps {
+		frame.Steps = append(frame.Steps, wire.PlanStep{Text: cut(s.Text, 300), State: string(s.State)})
+	}
+	w.send(wire.Down{Progress: frame})
+}
+
 func (w *watcher) Began(call claw.ToolCall) {
 	input := shownInput(call.Input)
 	w.mu.Lock()

@@ -164,7 +164,7 @@ func (d *Desk) abandonJob(msg claw.Message) job {
 		}
 		if !open {
 			d.forgetStopped(msg)
-			return agent.Answer{}, errWaiting
+			return agent.Answer{}, agent.ErrWaiting
 		}
 		at, err := d.standing(ctx, msg)
 		switch {

@@ -21,6 +21,8 @@ func (d *Desk) terminal(ctx context.Context, m *member, origin claw.Origin, up w
 		d.stop(ctx, m, *up.Stop)
 	case up.Query != nil:
 		d.query(ctx, m, *up.Query)
+	case up.Manage != nil:
+		d.manage(ctx, m, origin, *up.Manage)
 	case up == wire.Up{}:
 		m.send(wire.Down{Fault: &wire.Fault{Code: "frame", What: "an empty frame"}})
 	default:

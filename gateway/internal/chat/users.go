@@ -62,3 +62,12 @@ func channels() []claw.Channel { return append([]claw.Channel{"terminal"}, messe
 func messengers() []claw.Channel { return []claw.Channel{"telegram"} }
 
 func isMessenger(channel claw.Channel) bool { return slices.Contains(messengers(), channel) }
+
+// Person is who set a run in motion, the same over all channels: the owner at a terminal, on each
+// messenger and by a clock, or another user of one messenger.
+func (u Users) Person(origin claw.Origin) string {
+	if !isMessenger(origin.Channel) || slices.Contains(u.owners(), addressee{origin.Channel, origin.User}) {
+		return claw.Owner
+	}
+	return string(origin.Channel) + ":" + origin.User
+}

@@ -69,6 +69,10 @@ type Turn struct {
 	Text    string       `json:"text,omitzero"`
 	Calls   []ToolCall   `json:"calls,omitempty"`   // assistant turns only
 	Results []ToolResult `json:"results,omitempty"` // user turns only, one for each call of the turn before
+	// At is when a message of the user's was put to the model, and Recalled are the ids of the memories
+	// that it was shown with. Their words are read when they are shown: one that was forgotten since is gone.
+	At       time.Time `json:"at,omitzero"`
+	Recalled []int64   `json:"recalled,omitempty"`
 }
 
 // Tool is what a model is told about a tool. Schema is a JSON Schema object for its input.
@@ -196,6 +200,7 @@ func (u Usage) Add(v Usage) Usage {
 type ModelCall struct {
 	Session SessionID
 	Run     RunID
+	Origin  Origin
 	Model   string
 	Usage   Usage
 	At      time.Time
@@ -210,4 +215,16 @@ type Session struct {
 	Created time.Time `json:"created"`
 	Label   Label     `json:"label"`
 	Turns   int       `json:"turns"` // how many there are; a store counts them
+	// Parent is the conversation that this one works for, as an iteration of the task Task; else both are empty.
+	Parent SessionID `json:"parent,omitzero"`
+	Task   string    `json:"task,omitzero"`
+}
+
+// Summary stands for the first turns of a session in what its model reads. The turns themselves are kept.
+type Summary struct {
+	Session SessionID `json:"session"`
+	Upto    int       `json:"upto"` // number of the last turn that it stands for, from 1
+	Text    string    `json:"text"`
+	Model   string    `json:"model"`
+	At      time.Time `json:"at"`
 }

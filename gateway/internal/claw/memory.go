@@ -1,0 +1,43 @@
+package claw
+
+import "time"
+
+// Memory is one thing that is kept beyond its conversation. Its label is that of everything the model
+// had read when it was saved, for good: reading it again brings that label along.
+type Memory struct {
+	ID int64 `json:"id"`
+	// Owner is the person whose memory it is: [Owner] or "telegram:123". Nobody else's model recalls it.
+	Owner    string   `json:"owner"`
+	Category string   `json:"category"`
+	Content  string   `json:"content"`
+	Tags     []string `json:"tags,omitempty"`
+	// Author wrote the words: "model", "user" or "import".
+	Author string `json:"author"`
+	// Source says how it came in: a channel, or the file of an import.
+	Source  string    `json:"source"`
+	Session SessionID `json:"session,omitzero"`
+	Label   Label     `json:"label"`
+	Created time.Time `json:"created"`
+	// Updated is when a near-duplicate was merged into it, Used when a model last read it; zero if never.
+	Updated time.Time `json:"updated,omitzero"`
+	Used    time.Time `json:"used,omitzero"`
+	Uses    int       `json:"uses,omitzero"`
+}
+
+// Owner is the person who owns this SecureClaw: at its terminal, and the first user on each messenger.
+const Owner = "owner"
+
+// MemoryQuery selects memories, the newest first. Zero fields select all; Limit zero is a hundred.
+type MemoryQuery struct {
+	Owner    string
+	Category string
+	// Below selects ids smaller than it, for the next page.
+	Below int64
+	Limit int
+}
+
+// MemoryCategory is a category and how many memories it has.
+type MemoryCategory struct {
+	Name  string `json:"name"`
+	Count int    `json:"count"`
+}
