@@ -20,8 +20,8 @@ func (db *DB) CreateSession(ctx context.Context, s claw.Session) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	n, err := db.exec(ctx, `INSERT INTO sessions (id, channel, user, title, created, label_json) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-		string(s.ID), string(s.Channel), s.User, s.Title, s.Created.UnixMilli(), string(label))
+	n, err := db.exec(ctx, `INSERT INTO sessions (id, channel, user, title, created, label_json, parent, task) VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+		string(s.ID), string(s.Channel), s.User, s.Title, s.Created.UnixMilli(), string(label), string(s.Parent), s.Task)
 	return n == 1, err
 }
 
@@ -30,9 +30,51 @@ func (db *DB) Sessions(ctx context.Context) ([]claw.Session, error) {
 	return db.sessions(ctx, `ORDER BY s.created DESC, s.rowid DESC`)
 }
 
+// Session returns one session, or [ErrNoSession].
+func (db *DB) Session(ctx context.Context, id claw.SessionID) (claw.Session, error) {
+	found, err := db.sessions(ctx, `WHERE s.id = ?`, string(id))
+	if err != nil {
+		return claw.Session{}, err
+	}
+	if len(found) == 0 {
+		return claw.Session{}, fmt.Errorf("%w: %s", ErrNoSession, id)
+	}
+	return found[0], nil
+}
+
+// Children returns the sessions that work for one, the oldest first.
+func (db *DB) Children(ctx context.Context, parent claw.SessionID) ([]claw.Session, error) {
+	if parent == "" {
+		return nil, nil // it is nobody's parent: that is how a session has none
+	}
+	return db.sessions(ctx, `WHERE s.parent = ? AND s.parent <> '' ORDER BY s.created, s.rowid`, string(parent))
+}
+
+// Family returns a session and all that work for it, directly or for one that does; it comes first,
+// then the oldest.
+func (db *DB) Family(ctx context.Context, id claw.SessionID) ([]claw.SessionID, error) {
+	// UNION, and not UNION ALL: a ring of parents, which nobody makes, has an end.
+	rows, err := db.read.QueryContext(ctx, `WITH RECURSIVE family (id) AS (
+		SELECT id FROM sessions WHERE id = ?1 UNION SELECT s.id FROM sessions s JOIN family ON s.parent = family.id AND s.parent <> '')
+		SELECT s.id FROM sessions s JOIN family USING (id) ORDER BY s.id = ?1 DESC, s.created, s.rowid`, string(id))
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer rows.Close()
+	var out []claw.SessionID
+	for rows.Next() {
+		var member claw.SessionID
+		if err := rows.Scan(&member); err != nil {
+			return nil, err
+		}
+		out = append(out, member)
+	}
+	return out, explain(rows.Err())
+}
+
 // sessions returns the sessions s that a clause selects, in its order.
 func (db *DB) sessions(ctx context.Context, clause string, args ...any) ([]claw.Session, error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT s.id, s.channel, s.user, s.title, s.created, s.label_json,
+	rows, err := db.read.QueryContext(ctx, `SELECT s.id, s.channel, s.user, s.title, s.created, s.label_json, s.parent, s.task,
 		(SELECT count(*) FROM turns WHERE session = s.id) FROM sessions s `+clause, args...)
 	if err != nil {
 		return nil, explain(err)
@@ -43,7 +85,7 @@ func (db *DB) sessions(ctx context.Context, clause string, args ...any) ([]claw.
 		var s claw.Session
 		var created sql.NullInt64
 		var label string
-		if err := rows.Scan(&s.ID, &s.Channel, &s.User, &s.Title, &created, &label, &s.Turns); err != nil {
+		if err := rows.Scan(&s.ID, &s.Channel, &s.User, &s.Title, &created, &label, &s.Parent, &s.Task, &s.Turns); err != nil {
 			return nil, err
 		}
 		if err := strict.Decode([]byte(label), &s.Label); err != nil {
@@ -121,12 +163,19 @@ const maxTurnsBytes = 8 << 20
 // no more than fit into some 8 MiB. A session that does not exist has none. Pictures come with the
 // newest results that have any; those of older ones have no bytes.
 func (db *DB) Turns(ctx context.Context, id claw.SessionID, limit int) ([]claw.Turn, error) {
+	turns, _, err := db.TurnsAfter(ctx, id, 0, limit)
+	return turns, err
+}
+
+// TurnsAfter returns what [DB.Turns] does, but only turns behind a number, and the number of the first
+// one. Numbers begin at 1 and have no gaps.
+func (db *DB) TurnsAfter(ctx context.Context, id claw.SessionID, after, limit int) (turns []claw.Turn, first int, err error) {
 	if limit <= 0 {
 		limit = -1
 	}
-	rows, err := db.read.QueryContext(ctx, `SELECT n, turn_json FROM turns WHERE session = ? ORDER BY n DESC LIMIT ?`, string(id), limit)
+	rows, err := db.read.QueryContext(ctx, `SELECT n, turn_json FROM turns WHERE session = ? AND n > ? ORDER BY n DESC LIMIT ?`, string(id), after, limit)
 	if err != nil {
-		return nil, explain(err)
+		return nil, 0, explain(err)
 	}
 	defer rows.Close()
 	var out []claw.Turn
@@ -135,17 +184,17 @@ func (db *DB) Turns(ctx context.Context, id claw.SessionID, limit int) ([]claw.T
 		var n int
 		var text string
 		if err := rows.Scan(&n, &text); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		var turn claw.Turn
 		if err := strict.Decode([]byte(text), &turn); err != nil {
-			return nil, fmt.Errorf("session %s: turn %d: %w", id, n, err)
+			return nil, 0, fmt.Errorf("session %s: turn %d: %w", id, n, err)
 		}
-		out = append(out, turn)
+		out, first = append(out, turn), n
 		size += len(text)
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil {
-		return nil, explain(err)
+		return nil, 0, explain(err)
 	}
 	with := 0
 	for i := range out { // from the newest on
@@ -156,12 +205,12 @@ func (db *DB) Turns(ctx context.Context, id claw.SessionID, limit int) ([]claw.T
 			}
 			with++
 			if err := db.addPictures(ctx, r); err != nil {
-				return nil, err
+				return nil, 0, err
 			}
 		}
 	}
 	slices.Reverse(out)
-	return out, nil
+	return out, first, nil
 }
 
 // atSession turns "no row changed" into ErrNoSession.

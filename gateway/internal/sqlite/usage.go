@@ -14,10 +14,12 @@ type UsageQuery struct {
 	Since   time.Time // from this moment on
 }
 
-// AddUsage keeps the cost of one answer.
+// AddUsage keeps the cost of one answer, and for which task its session works.
 func (db *DB) AddUsage(ctx context.Context, c claw.ModelCall) error {
-	_, err := db.exec(ctx, `INSERT INTO usage (at, session, run, model, input, output, cache_read, cache_write) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
-		c.At.UnixMilli(), string(c.Session), string(c.Run), c.Model, c.Usage.Input, c.Usage.Output, c.Usage.CacheRead, c.Usage.CacheWrite)
+	_, err := db.exec(ctx, `INSERT INTO usage (at, session, run, model, input, output, cache_read, cache_write, channel, user, task)
+		VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, coalesce((SELECT task FROM sessions WHERE id = ?2), ''))`,
+		c.At.UnixMilli(), string(c.Session), string(c.Run), c.Model, c.Usage.Input, c.Usage.Output, c.Usage.CacheRead, c.Usage.CacheWrite,
+		string(c.Origin.Channel), c.Origin.User)
 	return err
 }
 

@@ -27,21 +27,21 @@ func (db *DB) SetCurrentSession(ctx context.Context, channel claw.Channel, user 
 }
 
 // SessionsOf returns the conversations of one user of a channel, the one that moved last first: at
-// most limit, or all if it is zero.
+// most limit, or all if it is zero. Those that work for another one are not his.
 func (db *DB) SessionsOf(ctx context.Context, channel claw.Channel, user string, limit int) ([]claw.Session, error) {
 	if limit <= 0 {
 		limit = -1
 	}
-	return db.sessions(ctx, `WHERE s.channel = ? AND s.user = ?
+	return db.sessions(ctx, `WHERE s.channel = ? AND s.user = ? AND s.parent = ''
 		ORDER BY max(s.created, coalesce((SELECT t.at FROM turns t WHERE t.session = s.id ORDER BY t.n DESC LIMIT 1), 0)) DESC, s.rowid DESC LIMIT ?`,
 		string(channel), user, limit)
 }
 
 // SessionByID returns one conversation, and false if there is none of that id.
 func (db *DB) SessionByID(ctx context.Context, id claw.SessionID) (claw.Session, bool, error) {
-	found, err := db.sessions(ctx, `WHERE s.id = ?`, string(id))
-	if err != nil || len(found) == 0 {
-		return claw.Session{}, false, err
+	s, err := db.Session(ctx, id)
+	if errors.Is(err, ErrNoSession) {
+		return claw.Session{}, false, nil
 	}
-	return found[0], true, nil
+	return s, err == nil, err
 }
