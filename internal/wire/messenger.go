@@ -80,8 +80,8 @@ type Send struct {
 	Kind string `json:"kind"`
 	// Part counts from 0; the parts before it are shown.
 	Part int `json:"part"`
-	// Shown are the messenger's ids of what the item has shown so far, oldest first. A card that has
-	// any is edited, not sent.
+	// Shown are the messenger's ids of what the item has shown so far, oldest first. A card or a menu
+	// that has any is edited, not sent.
 	Shown []string `json:"shown,omitempty"`
 	// Run is the run that this replies to; its bubble becomes part 0.
 	Run    string `json:"run,omitzero"`
@@ -102,7 +102,11 @@ type Menu struct {
 	Version int64 `json:"version"`
 }
 
-// Button is one button. Data comes back with the [Tap]: at most 40 bytes of printable ASCII.
+// MaxTap is the most bytes of a button's data. Telegram allows 64 (Bot API, InlineKeyboardButton), and the bridge
+// puts the item's number before it.
+const MaxTap = 40
+
+// Button is one button. Data comes back with the [Tap]: at most MaxTap bytes of printable ASCII.
 type Button struct {
 	Label string `json:"label"`
 	Data  string `json:"data"`
@@ -112,6 +116,7 @@ type Button struct {
 type Tap struct {
 	Ref   string `json:"ref"`
 	User  string `json:"user"`
+	Item  int64  `json:"item"`  // that the button belongs to, as the button says
 	Shown string `json:"shown"` // the messenger's id of the message with the button
 	Data  string `json:"data"`
 }
@@ -144,7 +149,7 @@ type Sent struct {
 	Parts int   `json:"parts"` // how many the item has in all
 	// Ref is the messenger's id of the message, empty when nothing new was sent (an edit).
 	Ref string `json:"ref,omitzero"`
-	// State is the state of the card that is shown now.
+	// State is the state of the card that is shown now, or the version of the menu.
 	State string `json:"state,omitzero"`
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"sync"
 	"time"
 
@@ -18,6 +19,9 @@ var ErrTaken = errors.New("another bridge is served on this channel")
 // ErrNoApproval is what [Options.Card] says of an approval that does not exist. Any other error counts as passing.
 var ErrNoApproval = errors.New("there is no such approval")
 
+// ErrNoMenu is what [Options.Menu] says of a menu that does not exist. Any other error counts as passing.
+var ErrNoMenu = errors.New("there is no such menu")
+
 const (
 	// lostAfter is when a Send that nobody answered counts as lost. A bridge answers within its own
 	// time-outs towards the messenger, which are shorter.
@@ -29,7 +33,7 @@ const (
 	// fetchSize is how much of a file goes to the bridge at once: less than [wire.MaxChunk], for each piece is several
 	// times in the bridge's memory for a moment (frame, text, bytes).
 	fetchSize = 128 << 10
-	// maxUnread is how often a card is tried whose approval cannot be read, before it makes way for what waits behind it.
+	// maxUnread is how often a card or a menu is tried that cannot be read, before it makes way for what waits behind it.
 	maxUnread = 60
 )
 
@@ -42,7 +46,7 @@ type Feed struct {
 	done    chan struct{}
 	wake    chan struct{}
 
-	unread map[int64]int // how often the approval of an item could not be read; of run alone
+	unread map[int64]int // how often what an item shows could not be read; of run alone
 
 	mu      sync.Mutex
 	flights map[string]*flight // what is under way, by user; only run adds any
@@ -52,7 +56,7 @@ type Feed struct {
 // is due, so that a feed which ends has nothing to return.
 type flight struct {
 	item  Item
-	state string // of the card in it
+	state string // of the card in it, or the version of the menu
 	left  time.Time
 
 	landed bool                        // the bridge said what became of it
@@ -205,16 +209,21 @@ func (f *Feed) start(ctx context.Context, item Item) (there bool, err error) {
 			return false, nil
 		}
 		if err != nil {
-			f.unread[item.Seq]++
-			if errors.Is(err, ErrNoApproval) || f.unread[item.Seq] >= maxUnread {
-				return true, f.giveUp(ctx, item, fmt.Sprintf("its approval cannot be read: %v", err))
-			}
-			return true, fmt.Errorf("its approval cannot be read: %w", err)
+			return true, f.cannotRead(ctx, item, "its approval", err, ErrNoApproval)
 		}
 		if fl.state = send.Card.State; item.Kind == wire.SendCard && fl.state == item.State {
 			// It is due because its approval moved on, and approvals do not move back.
 			return true, f.giveUp(ctx, item, fmt.Sprintf("its card says %q again, and its approval does not", fl.state))
 		}
+	}
+	if item.Kind == wire.SendMenu {
+		if send.Text, send.Menu, err = f.menu(ctx, item); ctx.Err() != nil {
+			return false, nil
+		}
+		if err != nil {
+			return true, f.cannotRead(ctx, item, "what it shows", err, ErrNoMenu)
+		}
+		fl.state = strconv.FormatInt(item.Menu.Version, 10)
 	}
 	down := wire.Down{Send: send}
 	// A frame that the connection refuses ends it, and the next one too: nobody would be shown anything any more.
@@ -226,6 +235,24 @@ func (f *Feed) start(ctx context.Context, item Item) (there bool, err error) {
 	f.mu.Unlock()
 	f.o.o.Step("outbox.sending")
 	return f.send(down), nil
+}
+
+// menu makes what a menu shows.
+func (f *Feed) menu(ctx context.Context, item Item) (string, *wire.Menu, error) {
+	if f.o.o.Menu == nil {
+		return "", nil, ErrNoMenu
+	}
+	text, rows, err := f.o.o.Menu(ctx, item)
+	return text, &wire.Menu{Rows: rows, Version: item.Menu.Version}, err
+}
+
+// cannotRead gives an item up when what it shows does not exist, or could not be read for too long.
+func (f *Feed) cannotRead(ctx context.Context, item Item, what string, err, never error) error {
+	f.unread[item.Seq]++
+	if errors.Is(err, never) || f.unread[item.Seq] >= maxUnread {
+		return f.giveUp(ctx, item, fmt.Sprintf("%s cannot be read: %v", what, err))
+	}
+	return fmt.Errorf("%s cannot be read: %w", what, err)
 }
 
 // giveUp ends an item that cannot be sent.

@@ -25,14 +25,26 @@ type Item struct {
 	Text     string // Markdown
 	Approval string // of a card and of a why: the approval's id
 	File     *wire.File
+	Menu     Menu
 	At       time.Time
 
 	// Where it stands.
 	Part  int      // how many parts are shown; of a card that is to be edited 0
 	Shown []string // the messenger's ids of them, oldest first
-	State string   // of a card: the approval's state that is shown, empty before the first time
+	State string   // of a card: the approval's state that is shown, of a menu its version; empty before the first time
 	Tries int      // of the next part, so far
 }
+
+// Menu is a message with buttons: which one, and where its user is in it. What it shows is made when it is
+// shown, so that no word of it is kept here.
+type Menu struct {
+	Name    string
+	State   string // JSON, at most MaxState bytes
+	Version int64  // from 1; it grows with each change of State
+}
+
+// MaxState is the most bytes of a menu's state.
+const MaxState = 4 << 10
 
 // Check refuses an item that nobody could show, or find again.
 func (i Item) Check(file []byte) error {
@@ -45,6 +57,10 @@ func (i Item) Check(file []byte) error {
 		if i.Approval == "" {
 			return fmt.Errorf("item %s: a %s needs an approval", i.Key, i.Kind)
 		}
+	case wire.SendMenu:
+		if i.Menu.Name == "" || i.Menu.Version < 1 || len(i.Menu.State) > MaxState || i.Text != "" {
+			return fmt.Errorf("item %s: a menu needs a name, a version and a state of at most %d bytes, and no text", i.Key, MaxState)
+		}
 	case wire.SendFile:
 		if i.File == nil || i.File.Size != int64(len(file)) || len(file) > wire.MaxFile {
 			return fmt.Errorf("item %s: a file needs its name, its size and its bytes, at most %d", i.Key, wire.MaxFile)
@@ -52,6 +68,9 @@ func (i Item) Check(file []byte) error {
 		return nil
 	default:
 		return fmt.Errorf("item %s: unknown kind %q", i.Key, i.Kind)
+	}
+	if i.Kind != wire.SendMenu && i.Menu != (Menu{}) {
+		return fmt.Errorf("item %s: a %s has no buttons", i.Key, i.Kind)
 	}
 	if i.File != nil || file != nil {
 		return fmt.Errorf("item %s: a %s has no file", i.Key, i.Kind)
@@ -69,7 +88,8 @@ type Store interface {
 	// go on, zero when there is none.
 	DueItems(ctx context.Context, channel claw.Channel, now time.Time) (items []Item, next time.Time, err error)
 	// ItemSent records that a part is shown. ref may be empty. The item is done when parts are shown; a
-	// card is done when state is its approval's, and its parts count from 0 again: an edit is one part.
+	// card is done when state is its approval's, and its parts count from 0 again: an edit is one part. A
+	// menu is one part, and done when state is its version.
 	// A part that is not the next one changes nothing. shown is how many messages of the item the bridge
 	// was told of: a card of which more are known by now is not done, for those were not edited.
 	ItemSent(ctx context.Context, seq int64, part, parts int, ref, state string, shown int) error

@@ -4,7 +4,8 @@
 // arrived is stored before the next one leaves: a bridge or a gateway that dies in between repeats
 // at most that one part and loses none. Cards go first; everything else keeps its order for each
 // user; a user whose messenger said "wait" is waited for, across a restart too. A card is never
-// copied into the outbox: its row names the approval, and what is shown is the approval as stored.
+// copied into the outbox: its row names the approval, and what is shown is the approval as stored. Nor
+// is a menu: its row names it and says where its user is in it.
 //
 // It believes a bridge only what it asked it for: a word about an item that is not under way to this
 // bridge is ignored, a wait is cut to an hour, and what no frame can carry is given up.
@@ -22,12 +23,15 @@ import (
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
 
-// Options is what an Outbox is made of; all fields but Step are required.
+// Options is what an Outbox is made of; all fields but Menu and Step are required.
 type Options struct {
 	Store Store
 	// Card reads an approval as it is shown now. Its State is the approval's, word for word. It fails with
 	// ErrNoApproval when there is none.
 	Card func(ctx context.Context, approval string) (*wire.Card, error)
+	// Menu makes what a menu shows now: its Markdown and its buttons. It fails with ErrNoMenu when there is none of that
+	// name. Nil knows no menu.
+	Menu func(ctx context.Context, item Item) (text string, rows [][]wire.Button, err error)
 	// Failed is told of an item that was given up, for the audit log.
 	Failed func(item Item, why string)
 	Now    func() time.Time

@@ -23,6 +23,7 @@ const (
 	finalStates = `('denied','expired','cancelled','done','unknown')`
 
 	itemColumns = `o.seq, o.channel, o.user, o.key, o.kind, o.run, o.reply_to, o.text, o.approval, o.file_name, o.file_mime, o.file_size, o.file_sha256,
+		o.menu, o.menu_state, o.menu_version,
 		o.at, o.part, o.shown_state, o.tries, (SELECT json_group_array(r.ref) FROM (SELECT ref FROM outbox_refs WHERE seq = o.seq ORDER BY n) r)`
 
 	// maxHold is longer than any wait that the outbox asks for. A hold that ends later is from a clock
@@ -86,6 +87,16 @@ func (db *DB) ItemByRef(ctx context.Context, channel claw.Channel, user, ref str
 	return item, err == nil, explain(err)
 }
 
+// ItemBySeq finds an item of a user by its number.
+func (db *DB) ItemBySeq(ctx context.Context, channel claw.Channel, user string, seq int64) (outbox.Item, bool, error) {
+	item, err := scanItem(db.read.QueryRowContext(ctx, `SELECT `+itemColumns+` FROM outbox o WHERE o.seq = ? AND o.channel = ? AND o.user = ?`,
+		seq, string(channel), user))
+	if errors.Is(err, sql.ErrNoRows) {
+		return outbox.Item{}, false, nil
+	}
+	return item, err == nil, explain(err)
+}
+
 // scanItem reads itemColumns, after what stands before them.
 func scanItem(row scanner, before ...any) (outbox.Item, error) {
 	var item outbox.Item
@@ -93,7 +104,7 @@ func scanItem(row scanner, before ...any) (outbox.Item, error) {
 	var size, at sql.NullInt64
 	var shown string
 	err := row.Scan(append(before, &item.Seq, &item.Channel, &item.User, &item.Key, &item.Kind, &item.Run, &item.ReplyTo, &item.Text, &item.Approval,
-		&name, &mime, &size, &sum, &at, &item.Part, &item.State, &item.Tries, &shown)...)
+		&name, &mime, &size, &sum, &item.Menu.Name, &item.Menu.State, &item.Menu.Version, &at, &item.Part, &item.State, &item.Tries, &shown)...)
 	if err != nil {
 		return outbox.Item{}, err
 	}

@@ -42,10 +42,10 @@ func putItem(ctx context.Context, tx *sql.Tx, item outbox.Item, file []byte) (bo
 		name, mime, size, sum = f.Name, f.Mime, f.Size, f.SHA256
 	}
 	var seq int64
-	err := tx.QueryRowContext(ctx, `INSERT INTO outbox (channel, user, key, kind, priority, run, reply_to, text, approval, file_name, file_mime, file_size, file_sha256, at)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING seq`,
+	err := tx.QueryRowContext(ctx, `INSERT INTO outbox (channel, user, key, kind, priority, run, reply_to, text, approval, file_name, file_mime, file_size, file_sha256, menu, menu_state, menu_version, at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING RETURNING seq`,
 		string(item.Channel), item.User, item.Key, item.Kind, priority, string(item.Run), item.ReplyTo, item.Text, item.Approval,
-		name, mime, size, sum, millis(item.At)).Scan(&seq)
+		name, mime, size, sum, item.Menu.Name, item.Menu.State, item.Menu.Version, millis(item.At)).Scan(&seq)
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
 	}
@@ -62,20 +62,21 @@ func (db *DB) ItemSent(ctx context.Context, seq int64, part, parts int, ref, sta
 	return db.inTx(ctx, func(tx *sql.Tx) error {
 		// The edit of a card is one part, whatever its first showing took. Whether it is over is asked
 		// after the change: a card is when its approval stands where it is shown to stand, and can go
-		// nowhere from there.
+		// nowhere from there; a menu is one part always, and over until it changes again.
 		_, err := tx.ExecContext(ctx, `UPDATE outbox SET tries = 0, error = '', parts = ?3,
-				part = iif(kind = 'card' AND (?2 + 1 >= ?3 OR shown_state <> ''), 0, ?2 + 1),
-				shown_state = iif(kind = 'card' AND (?2 + 1 >= ?3 OR shown_state <> ''), ?4, shown_state)
+				part = iif(kind = 'menu' OR kind = 'card' AND (?2 + 1 >= ?3 OR shown_state <> ''), 0, ?2 + 1),
+				shown_state = iif(kind = 'menu' OR kind = 'card' AND (?2 + 1 >= ?3 OR shown_state <> ''), ?4, shown_state)
 			WHERE seq = ?1 AND part = ?2 AND state = 'due'`, seq, part, parts, state)
 		if err == nil {
-			// A message of the card turned up while this was under way: it still shows the question.
-			_, err = tx.ExecContext(ctx, `UPDATE outbox SET shown_state = 'pending'
-				WHERE seq = ?1 AND kind = 'card' AND state = 'due' AND shown_state <> '' AND (SELECT count(*) FROM outbox_refs WHERE seq = ?1) > ?2`, seq, shown)
+			// A message of the card turned up while this was under way: it still shows the question. Of a menu, an old version.
+			_, err = tx.ExecContext(ctx, `UPDATE outbox SET shown_state = iif(kind = 'card', 'pending', '')
+				WHERE seq = ?1 AND kind IN ('card', 'menu') AND state = 'due' AND shown_state <> '' AND (SELECT count(*) FROM outbox_refs WHERE seq = ?1) > ?2`, seq, shown)
 		}
 		if err == nil {
 			_, err = tx.ExecContext(ctx, `UPDATE outbox SET state = 'sent', ended = `+nowMillis+`
-				WHERE seq = ?1 AND state = 'due' AND CASE WHEN kind <> 'card' THEN parts > 0 AND part >= parts ELSE shown_state IN `+finalStates+`
-					AND shown_state = (SELECT a.state FROM approvals a WHERE a.id = outbox.approval) END`, seq)
+				WHERE seq = ?1 AND state = 'due' AND CASE kind WHEN 'menu' THEN shown_state = CAST(menu_version AS TEXT)
+					WHEN 'card' THEN shown_state IN `+finalStates+` AND shown_state = (SELECT a.state FROM approvals a WHERE a.id = outbox.approval)
+					ELSE parts > 0 AND part >= parts END`, seq)
 		}
 		if err == nil {
 			err = dropPieces(ctx, tx, seq)
@@ -125,7 +126,7 @@ func addRef(ctx context.Context, tx *sql.Tx, seq int64, ref string) (bool, error
 }
 
 // AddShown records one more message that shows an item. A card of which such a message turns up
-// shows "pending" there, whatever its other messages say, and so becomes due.
+// shows "pending" there, whatever its other messages say, and so becomes due; and so does a menu.
 func (db *DB) AddShown(ctx context.Context, channel claw.Channel, user, key, ref string) error {
 	if ref == "" {
 		return nil
@@ -141,11 +142,22 @@ func (db *DB) AddShown(ctx context.Context, channel claw.Channel, user, key, ref
 		}
 		fresh, err := addRef(ctx, tx, seq, ref)
 		if err == nil && fresh {
-			_, err = tx.ExecContext(ctx, `UPDATE outbox SET shown_state = 'pending', part = 0, state = 'due', ended = NULL
-				WHERE seq = ? AND kind = 'card' AND state <> 'failed'`, seq)
+			_, err = tx.ExecContext(ctx, `UPDATE outbox SET shown_state = iif(kind = 'card', 'pending', ''), part = 0, state = 'due', ended = NULL
+				WHERE seq = ? AND kind IN ('card', 'menu') AND state <> 'failed'`, seq)
 		}
 		return err
 	})
+}
+
+// MoveMenu gives a menu its next state, if its version is still from, and makes it due. Even one that was given
+// up: its user tapped it, so that he is there again.
+func (db *DB) MoveMenu(ctx context.Context, seq, from int64, state string) (moved bool, err error) {
+	if len(state) > outbox.MaxState {
+		return false, fmt.Errorf("a menu's state of %d bytes, the most is %d", len(state), outbox.MaxState)
+	}
+	n, err := db.exec(ctx, `UPDATE outbox SET menu_state = ?3, menu_version = menu_version + 1, state = 'due', part = 0, tries = 0, ended = NULL
+		WHERE seq = ?1 AND kind = 'menu' AND menu_version = ?2`, seq, from, state)
+	return n == 1 && err == nil, err
 }
 
 // ItemFile returns bytes of an item's file from offset on, at most limit and none past its end.
