@@ -155,14 +155,28 @@ func (a *Agent) ModelName() string { return a.o.Model.Name() }
 // Answer stores the message and runs it to its end. When ctx ends with [gate.ErrShutdown] it
 // returns that error and leaves the conversation as it stands, for the next gateway to go on with.
 func (a *Agent) Answer(ctx context.Context, msg claw.Message, run claw.RunID, w Watcher) (Answer, error) {
-	keep := context.WithoutCancel(ctx)
-	if err := a.joinLabel(keep, msg.Session, msg.Label); err != nil {
+	if err := a.Hear(ctx, msg); err != nil {
 		return Answer{}, err
 	}
-	if err := a.o.History.AppendTurn(keep, msg.Session, claw.Turn{Role: claw.User, Message: msg.ID, Text: msg.Text}); err != nil {
-		return Answer{}, fmt.Errorf("store message: %w", err)
-	}
 	return a.loop(ctx, msg.Session, msg.Origin, run, w, nil)
+}
+
+// Hear stores a message as the next turn of its conversation, with all that belongs to it, and asks
+// nothing yet; [Agent.Continue] without results does.
+func (a *Agent) Hear(ctx context.Context, msg claw.Message) error {
+	keep := context.WithoutCancel(ctx)
+	if err := a.joinLabel(keep, msg.Session, msg.Label); err != nil {
+		return err
+	}
+	if err := a.o.History.AppendTurn(keep, msg.Session, claw.Turn{Role: claw.User, Message: msg.ID, Text: msg.Text, Notes: msg.Notes}); err != nil {
+		return fmt.Errorf("store message: %w", err)
+	}
+	return nil
+}
+
+// Settle stores how the open calls of a session ended, and asks nothing.
+func (a *Agent) Settle(ctx context.Context, session claw.SessionID, results []claw.ToolResult) error {
+	return a.storeResults(ctx, session, results)
 }
 
 // Continue goes on with a session whose last turn is one of tool calls, now that every one of
@@ -184,7 +198,7 @@ func (a *Agent) Abandon(ctx context.Context, session claw.SessionID, results []c
 			return answer, err
 		}
 	}
-	return answer, a.o.History.AppendTurn(context.WithoutCancel(ctx), session, claw.Turn{Role: claw.Assistant, Text: answer.Text})
+	return answer, a.o.History.AppendTurn(context.WithoutCancel(ctx), session, claw.Turn{Role: claw.Assistant, Text: answer.Text, Outcome: string(Stopped)})
 }
 
 func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID, w Watcher, before []claw.ToolResult) (Answer, error) {
@@ -192,6 +206,9 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 	finish := func(outcome Outcome, text string) (Answer, error) {
 		answer.Outcome, answer.Text = outcome, text
 		turn := claw.Turn{Role: claw.Assistant, Text: text}
+		if outcome != Done {
+			turn.Outcome = string(outcome)
+		}
 		if err := a.o.History.AppendTurn(context.WithoutCancel(ctx), session, turn); err != nil {
 			return answer, fmt.Errorf("store answer: %w", err)
 		}
@@ -254,7 +271,7 @@ func (a *Agent) ask(ctx context.Context, session claw.SessionID, origin claw.Ori
 	a.o.Step(StepAsking)
 	tools := a.o.Hands.Tools()
 	system, stable := a.o.Prompt.System(a.o.Now(), origin, tools)
-	shown := window(turns)
+	shown := noted(window(turns))
 	req := llm.Request{System: system, Stable: stable, Tools: tools, MaxTokens: a.o.MaxTokens}
 	pictures := false
 	req.Turns, pictures = pictured(shown, maxPictured, pictureGone)

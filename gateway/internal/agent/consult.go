@@ -18,7 +18,7 @@ func (a *Agent) Consult(ctx context.Context, session claw.SessionID, origin claw
 	}
 	system, stable := a.o.Prompt.System(a.o.Now(), origin, nil)
 	req := llm.Request{System: system, Stable: stable, MaxTokens: a.o.MaxTokens}
-	shown, _ := pictured(window(turns), 0, pictureGone)
+	shown, _ := pictured(noted(window(turns)), 0, pictureGone)
 	if n := len(shown); n > 0 && shown[n-1].Role == claw.User && len(shown[n-1].Results) == 0 {
 		shown[n-1].Text += "\n\n" + question // two messages of one author are not what every provider takes
 	} else {

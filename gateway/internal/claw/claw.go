@@ -51,6 +51,8 @@ type Message struct {
 	Denies string `json:"denies,omitzero"`
 	// Stopped says that the user's "/stop" after it arrived before it: no model answers it.
 	Stopped bool `json:"stopped,omitzero"`
+	// Notes are what a model reads below the text, and no word of the user's: see [Turn.Notes].
+	Notes string `json:"notes,omitzero"`
 }
 
 // Role is the author of a turn.
@@ -73,6 +75,11 @@ type Turn struct {
 	// that it was shown with. Their words are read when they are shown: one that was forgotten since is gone.
 	At       time.Time `json:"at,omitzero"`
 	Recalled []int64   `json:"recalled,omitempty"`
+	// Notes stand below a message in what a model reads. A model wrote them, or the gateway; because they are
+	// apart from Text, nothing in them can pass for what the user said.
+	Notes string `json:"notes,omitzero"`
+	// Outcome is how the run ended whose last word this is; empty when it was done.
+	Outcome string `json:"outcome,omitzero"`
 }
 
 // Tool is what a model is told about a tool. Schema is a JSON Schema object for its input.

@@ -1,5 +1,7 @@
 package claw
 
+import "time"
+
 // Plan is what a task is to do, step by step.
 type Plan struct {
 	Steps []PlanStep `json:"steps"`
@@ -28,3 +30,42 @@ type Progress struct {
 	Iteration int        `json:"iteration"` // from 1; 0 while it is planned
 	Most      int        `json:"most"`      // iterations
 }
+
+// Task is a request that takes several steps: its plan, and how far it is. Each iteration is a session of its own.
+type Task struct {
+	ID      string    `json:"id"`
+	Session SessionID `json:"session"` // where it was asked for, and where its answer goes
+	Channel Channel   `json:"channel"`
+	Message string    `json:"message"` // the message that it answers now; a later one can go on with it
+	Request string    `json:"request"` // the words of the first one
+	State   TaskState `json:"state"`
+	Plan    Plan      `json:"plan"`
+	// Notes are what the iterations left for the next ones, in the model's words; nobody checked them.
+	Notes     []string `json:"notes,omitempty"`
+	Iteration int      `json:"iteration"` // the last one that was begun, from 1
+	Most      int      `json:"most"`      // iterations; ten more each time that the user says to go on
+	// Grants is how often the task was given its tokens: once, and once more each time it goes on.
+	Grants int `json:"grants"`
+	// Child is the session of the iteration that is not noted yet, empty between two.
+	Child SessionID `json:"child,omitzero"`
+	// Usage is all that was spent on it, the plan included; Before is what of it an earlier answer told of.
+	Usage  Usage          `json:"usage"`
+	Before Usage          `json:"before"`
+	Counts map[Status]int `json:"counts,omitempty"` // its calls, by how they ended
+	Answer string         `json:"answer,omitzero"`  // once it is at its end
+	Begun  time.Time      `json:"begun"`
+	Ended  time.Time      `json:"ended,omitzero"`
+}
+
+// TaskState is where a task stands. The zero state is that it is open.
+type TaskState string
+
+// The states of a task. A task that is limited, paused or failed goes on when the user says so.
+const (
+	TaskOpen    TaskState = ""
+	TaskDone    TaskState = "done"
+	TaskLimited TaskState = "limit"
+	TaskPaused  TaskState = "paused"
+	TaskFailed  TaskState = "failed"
+	TaskStopped TaskState = "stopped"
+)
