@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 )
 
 // This file names the files of the inbox: "2026-01-02-1f0c9a7e-q3.pdf" is the day, what keeps
@@ -52,7 +54,7 @@ func fileName(name string) string {
 	name = strings.ToValidUTF8(name, "_")
 	name = name[strings.LastIndexAny(name, `/\`)+1:]
 	name = strings.Map(func(r rune) rune {
-		if shows(r) && (unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r) || strings.ContainsRune("._-", r)) {
+		if claw.Shows(r) && (unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r) || strings.ContainsRune("._-", r)) {
 			return r
 		}
 		return '_'
