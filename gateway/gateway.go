@@ -104,8 +104,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	purse := &budget{limits: o.Config.Limits, store: db, allowance: allowance, now: o.Now, announce: board.Announce}
 	mind, err := agent.New(agent.Options{
-		Model: model, Hands: door, History: db, Prompt: prompt(o.Config), Recall: known, Budget: &budget{o.Config.Limits, db}, Leave: task.ToolPlan,
+		Model: model, Hands: door, History: db, Prompt: prompt(o.Config), Recall: known, Budget: purse, Leave: task.ToolPlan,
 		Context: o.Config.LLM.Context, MaxTokens: o.Config.LLM.MaxTokens, Rounds: o.Config.LLM.Iterations, Now: o.Now, Log: o.Log, Step: o.Step,
 	})
 	if err != nil {
@@ -126,7 +127,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	kept := &keep{o: o, db: db, memory: known, clock: clock, desk: func() *chat.Desk { return desk }}
+	kept := &keep{o: o, db: db, memory: known, clock: clock, budget: purse, note: note(o, log), desk: func() *chat.Desk { return desk }}
 	desk = chat.New(chat.Options{
 		Board: board, Agent: tasks, Gate: door, Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
 		Clock: clock, Memories: known, Manage: kept.managers(), Inbox: inbox(o.Config), LateAfter: time.Duration(o.Config.Approvals.LateAfter),
@@ -139,7 +140,9 @@ func Run(ctx context.Context, o Options) (err error) {
 			return err
 		},
 		Status: func(ctx context.Context) wire.GatewayStatus {
-			return status(ctx, o, started, model.Name(), hands, door, log, desk)
+			s := status(ctx, o, started, model.Name(), hands, door, log, desk)
+			purse.show(ctx, &s)
+			return s
 		},
 	})
 	ln, err := wire.Listen(o.Socket, wire.Hello{Role: "gateway", Program: "secureclaw " + o.Version})

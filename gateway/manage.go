@@ -15,7 +15,9 @@ type keep struct {
 	db     *sqlite.DB
 	memory *memory.Memory
 	clock  *heartbeat.Clock
-	desk   func() *chat.Desk // there is none before it is made
+	budget *budget
+	note   func(kind string, fields map[string]any) // writes into the audit log
+	desk   func() *chat.Desk                        // there is none before it is made
 }
 
 // managers are the requests of package wire by their names.
