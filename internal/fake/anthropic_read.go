@@ -21,7 +21,11 @@ type (
 		Stream    bool           `json:"stream"`
 		System    []messageBlock `json:"system"`
 		Tools     []messagesTool `json:"tools"`
-		Messages  []struct {
+		// ToolChoice is sent only to forbid calls.
+		ToolChoice *struct {
+			Type string `json:"type"`
+		} `json:"tool_choice"`
+		Messages []struct {
 			Role    string         `json:"role"`
 			Content []messageBlock `json:"content"`
 		} `json:"messages"`
@@ -60,6 +64,10 @@ var (
 	anthropicID   = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`)
 )
 
+// countPath is where the vendor counts the tokens of a request: the same body without max_tokens and
+// stream, and {"input_tokens": n} for an answer.
+const countPath = "/v1/messages/count_tokens"
+
 // decodeKnown decodes one JSON value without unknown fields.
 func decodeKnown(body []byte, v any) error {
 	dec := json.NewDecoder(bytes.NewReader(body))
@@ -77,7 +85,7 @@ func (anthropic) read(r *http.Request, body []byte) (Request, error) {
 	req := Request{Header: r.Header.Clone(), Path: r.URL.Path, Body: body}
 	var b messagesBody
 	switch {
-	case r.Method != http.MethodPost || r.URL.Path != "/v1/messages" || r.URL.RawQuery != "":
+	case r.Method != http.MethodPost || r.URL.Path != "/v1/messages" && r.URL.Path != countPath || r.URL.RawQuery != "":
 		return req, fmt.Errorf("%s %s: not found", r.Method, r.URL)
 	case r.Header.Get("X-Api-Key") == "":
 		return req, errors.New("x-api-key header is required")
@@ -92,9 +100,15 @@ func (anthropic) read(r *http.Request, body []byte) (Request, error) {
 		return req, err
 	}
 	req.Model, req.MaxTokens = b.Model, b.MaxTokens
+	counts := r.URL.Path == countPath
 	switch {
 	case b.Model == "":
 		return req, errors.New("model: Field required")
+	case counts && (b.MaxTokens != 0 || b.Stream):
+		return req, errors.New("max_tokens, stream: Extra inputs are not permitted")
+	case b.ToolChoice != nil && (b.ToolChoice.Type != "none" || len(b.Tools) == 0):
+		return req, errors.New("tool_choice: want none, and tools")
+	case counts && len(b.Messages) > 0:
 	case b.MaxTokens < 1:
 		return req, errors.New("max_tokens: want at least 1")
 	case !b.Stream:
@@ -102,6 +116,7 @@ func (anthropic) read(r *http.Request, body []byte) (Request, error) {
 	case len(b.Messages) == 0:
 		return req, errors.New("messages: at least one message is required")
 	}
+	req.NoCalls = b.ToolChoice != nil
 	if err := anthropicPrompt(&req, b); err != nil {
 		return req, err
 	}

@@ -7,6 +7,7 @@
 package fake
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -27,6 +28,8 @@ type Request struct {
 	System    []string
 	Tools     []string
 	Turns     []Turn
+	// NoCalls says that the client forbade calls (Anthropic only).
+	NoCalls bool
 	// CacheMarks is how many cache_control marks there are (Anthropic only).
 	CacheMarks int
 }
@@ -159,6 +162,8 @@ type Server struct {
 	steps    []Step
 	model    func(Request) Step
 	requests []Request
+	counted  []Request
+	count    func(Request) int
 	headers  []http.Header
 }
 
@@ -187,6 +192,21 @@ func (s *Server) Play(model func(Request) Step) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.model = model
+}
+
+// Count lets a function say how many tokens a request has. Without one there are four bytes to a token;
+// one that says less than 1 makes the server fail.
+func (s *Server) Count(count func(Request) int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.count = count
+}
+
+// Counted returns the requests whose tokens were to be counted, in order.
+func (s *Server) Counted() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.counted)
 }
 
 // Requests returns what came in and was accepted, in order.
@@ -218,6 +238,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.write(w, r, Fault{Status: http.StatusBadRequest}, []byte(s.vendor.refusal(400, err.Error())), Answer{})
 		return
 	}
+	if req.Path == countPath {
+		s.countTokens(w, req)
+		return
+	}
 	step := s.next(req)
 	if step == nil {
 		s.t.Errorf("the script is over, and here comes another request:\n%.4000s", body)
@@ -229,6 +253,26 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	answer, _ := step.(Answer)
 	s.write(w, r, fault, stream, answer)
+}
+
+// countTokens answers with the size of a request.
+func (s *Server) countTokens(w http.ResponseWriter, req Request) {
+	s.mu.Lock()
+	s.counted = append(s.counted, req)
+	count := s.count
+	s.mu.Unlock()
+	n := len(req.Body)/4 + 1
+	if count != nil {
+		n = count(req)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Request-Id", "req_fake")
+	if n < 1 {
+		w.WriteHeader(529)
+		_, _ = io.WriteString(w, s.vendor.refusal(529, "Overloaded"))
+		return
+	}
+	_, _ = fmt.Fprintf(w, `{"input_tokens":%d}`, n)
 }
 
 func (s *Server) next(req Request) Step {

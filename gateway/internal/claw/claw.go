@@ -80,6 +80,9 @@ type Turn struct {
 	Notes string `json:"notes,omitzero"`
 	// Outcome is how the run ended whose last word this is; empty when it was done.
 	Outcome string `json:"outcome,omitzero"`
+	// Context is what stands before Text when a model is shown the turn. It is made for each question from
+	// what is known then, and never stored.
+	Context string `json:"-"`
 }
 
 // Tool is what a model is told about a tool. Schema is a JSON Schema object for its input.

@@ -20,6 +20,9 @@ type Request struct {
 	Stable int
 	Tools  []claw.Tool
 	Turns  []claw.Turn
+	// NoCalls says that no tool may be called now. The tools are named all the same where that keeps a
+	// provider's cache of the conversation.
+	NoCalls bool
 	// MaxTokens is the most tokens of the answer.
 	MaxTokens int
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	sdk "github.com/anthropics/anthropic-sdk-go"
 	"github.com/anthropics/anthropic-sdk-go/packages/param"
@@ -13,9 +14,11 @@ import (
 	"github.com/secureclaw/secureclaw/gateway/internal/llm/internal/link"
 )
 
-// params is the request on the wire. It marks three points up to which the vendor may cache the prompt,
-// of the four that are allowed: the last tool, the last stable block of the system prompt, and the end of the
-// conversation so far, which is the beginning of the next request.
+// params is the request on the wire. It marks the four points up to which the vendor may cache the prompt
+// that are allowed: the last tool, the last stable block of the system prompt, the end of the
+// conversation so far, which is the beginning of the next request, and the end of the one before. The vendor
+// looks for a beginning that it knows no more than twenty blocks back from a mark, and one round of many
+// calls has more: without the last mark it would read the whole conversation at full price.
 func params(model string, pictures bool, req llm.Request) (sdk.MessageNewParams, error) {
 	out := sdk.MessageNewParams{Model: model, MaxTokens: int64(req.MaxTokens)}
 	for i, text := range req.System {
@@ -38,14 +41,23 @@ func params(model string, pictures bool, req llm.Request) (sdk.MessageNewParams,
 	}
 	if n := len(out.Tools); n > 0 {
 		out.Tools[n-1].OfTool.CacheControl = sdk.NewCacheControlEphemeralParam()
+		if req.NoCalls {
+			out.ToolChoice.OfNone = &sdk.ToolChoiceNoneParam{}
+		}
 	}
 	for _, turn := range req.Turns {
 		out.Messages = add(out.Messages, turn, pictures)
 	}
-	if n := len(out.Messages); n > 0 {
-		blocks := out.Messages[n-1].Content
-		if mark := blocks[len(blocks)-1].GetCacheControl(); mark != nil {
+	marks := 0
+	for _, message := range slices.Backward(out.Messages) {
+		if message.Role != sdk.MessageParamRoleUser {
+			continue
+		}
+		if mark := message.Content[len(message.Content)-1].GetCacheControl(); mark != nil {
 			*mark = sdk.NewCacheControlEphemeralParam()
+		}
+		if marks++; marks == 2 {
+			break
 		}
 	}
 	return out, nil
@@ -91,6 +103,9 @@ func content(turn claw.Turn, taken bool) []sdk.ContentBlockParamUnion {
 		blocks = append(blocks, sdk.ContentBlockParamUnion{OfToolResult: &block})
 	}
 	blocks = append(blocks, late...)
+	if !link.Blank(turn.Context) {
+		blocks = append(blocks, sdk.NewTextBlock(turn.Context))
+	}
 	if !link.Blank(turn.Text) {
 		blocks = append(blocks, sdk.NewTextBlock(turn.Text))
 	}

@@ -91,8 +91,8 @@ func TestPromptIsCachedUpToItsStableEnd(t *testing.T) {
 	if _, err := m.Ask(t.Context(), bare, nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := s.Requests(); got[0].CacheMarks != 3 || got[1].CacheMarks != 1 {
-		t.Errorf("cache marks: %d and %d, want 3 (tools, system, conversation) and 1", got[0].CacheMarks, got[1].CacheMarks)
+	if got := s.Requests(); got[0].CacheMarks != 4 || got[1].CacheMarks != 1 {
+		t.Errorf("cache marks: %d and %d, want 4 (tools, system, conversation and the one before) and 1", got[0].CacheMarks, got[1].CacheMarks)
 	}
 }
 

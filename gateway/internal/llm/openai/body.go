@@ -83,6 +83,9 @@ func (m *Model) body(req llm.Request) ([]byte, error) {
 		out.Messages = add(out.Messages, turn, m.images)
 	}
 	for _, t := range req.Tools {
+		if req.NoCalls {
+			break // not every server knows tool_choice
+		}
 		if !json.Valid(t.Schema) {
 			return nil, fmt.Errorf("tool %q: its schema is not JSON", t.Name)
 		}
@@ -137,8 +140,10 @@ func add(messages []message, turn claw.Turn, taken bool) []message {
 	for _, c := range turn.Calls {
 		next.ToolCalls = append(next.ToolCalls, toolCall{c.ModelID, "function", called{link.ToolName(c.Tool), link.Input(c.Input)}})
 	}
-	if !link.Blank(turn.Text) {
-		next.Content.text = turn.Text
+	for _, text := range []string{turn.Context, turn.Text} {
+		if !link.Blank(text) {
+			next.Content.say(text)
+		}
 	}
 	if next.Content.text == "" && len(next.ToolCalls) == 0 {
 		return messages

@@ -157,3 +157,18 @@ func TestOptionsAreNeeded(t *testing.T) {
 		}
 	}
 }
+
+// What the agent puts before a message stands before it, and a question without calls offers no tool.
+func TestContextAndNoCalls(t *testing.T) {
+	s := fake.NewOpenAI(t)
+	s.Script(fake.Answer{Text: "ok"})
+	req := question()
+	req.NoCalls = true
+	req.Turns = []claw.Turn{{Role: claw.User, Context: "[now: noon]", Text: "hi"}}
+	if _, err := model(t, s, nil).Ask(t.Context(), req, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Requests()[0]; got.Turns[0].Text != "[now: noon]\n\nhi" || len(got.Tools) != 0 {
+		t.Errorf("sent %q with tools %v, want the context before the text and no tools", got.Turns[0].Text, got.Tools)
+	}
+}

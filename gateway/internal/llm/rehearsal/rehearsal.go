@@ -47,6 +47,9 @@ func (*Model) Ask(ctx context.Context, req llm.Request, onText func(string)) (ll
 
 func answer(req llm.Request) llm.Reply {
 	reply := llm.Reply{Stop: llm.StopEnd, Model: "rules"}
+	if req.NoCalls {
+		req.Tools = nil
+	}
 	if len(req.Turns) == 0 {
 		reply.Text = introduction
 		return reply
