@@ -67,6 +67,7 @@ func printStatus(w io.Writer, s *wire.GatewayStatus) {
 	}
 	fmt.Fprintf(w, "audit    %s\n", s.Audit)
 	fmt.Fprintf(w, "now      %s, %s waiting for you\n", plural(s.Running, "session")+" at work", plural(s.Pending, "call"))
+	fmt.Fprintf(w, "today    %s\n", todayWords(s.Today, s.TodayMost))
 	for _, warning := range s.Warnings {
 		fmt.Fprintf(w, "warning  %s\n", warning)
 	}
