@@ -48,13 +48,14 @@ type Task struct {
 	Grants int `json:"grants"`
 	// Child is the session of the iteration that is not noted yet, empty between two.
 	Child SessionID `json:"child,omitzero"`
-	// Usage is all that was spent on it, the plan included; Before is what of it an earlier answer told of.
-	Usage  Usage          `json:"usage"`
-	Before Usage          `json:"before"`
-	Counts map[Status]int `json:"counts,omitempty"` // its calls, by how they ended
-	Answer string         `json:"answer,omitzero"`  // once it is at its end
-	Begun  time.Time      `json:"begun"`
-	Ended  time.Time      `json:"ended,omitzero"`
+	// Usage is all that was spent on it; Planning is the part of its plan, and Before what of it an earlier answer told of.
+	Usage    Usage          `json:"usage"`
+	Planning Usage          `json:"planning"`
+	Before   Usage          `json:"before"`
+	Counts   map[Status]int `json:"counts,omitempty"` // its calls, by how they ended
+	Answer   string         `json:"answer,omitzero"`  // once it is at its end
+	Begun    time.Time      `json:"begun"`
+	Ended    time.Time      `json:"ended,omitzero"`
 }
 
 // TaskState is where a task stands. The zero state is that it is open.
@@ -68,4 +69,12 @@ const (
 	TaskPaused  TaskState = "paused"
 	TaskFailed  TaskState = "failed"
 	TaskStopped TaskState = "stopped"
+)
+
+// The words by which the gateway and a model speak of a plan. Each stands on a line of its own.
+const (
+	PlanAsked  = "[planning]"  // begins the question for a plan
+	PlanNone   = "NO PLAN"     // the answer that none is needed
+	TaskAsked  = "[iteration]" // begins what an iteration is told below its request
+	TaskGoesOn = "[CONTINUE]"  // ends an answer after which there is more to do
 )

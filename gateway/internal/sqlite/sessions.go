@@ -140,19 +140,23 @@ func (db *DB) AppendTurn(ctx context.Context, id claw.SessionID, turn claw.Turn)
 	}
 	var n int64
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
-		// Selecting from sessions adds nothing when there is no such session.
-		result, err := tx.ExecContext(ctx, `INSERT INTO turns (session, n, at, turn_json)
-			SELECT id, (SELECT coalesce(max(n), 0) + 1 FROM turns WHERE session = ?1), CAST(unixepoch('subsec') * 1000 AS INTEGER), ?2 FROM sessions WHERE id = ?1`,
-			string(id), string(data))
-		if err != nil {
-			return err
-		}
-		if n, err = result.RowsAffected(); err != nil || n == 0 {
+		if n, err = addTurn(ctx, tx, id, data); err != nil || n == 0 {
 			return err
 		}
 		return putPictures(ctx, tx, id, results)
 	})
 	return atSession(id, n, err)
+}
+
+// addTurn adds an encoded turn. It says how many: none when there is no such session.
+func addTurn(ctx context.Context, tx *sql.Tx, id claw.SessionID, data []byte) (int64, error) {
+	result, err := tx.ExecContext(ctx, `INSERT INTO turns (session, n, at, turn_json)
+		SELECT id, (SELECT coalesce(max(n), 0) + 1 FROM turns WHERE session = ?1), CAST(unixepoch('subsec') * 1000 AS INTEGER), ?2 FROM sessions WHERE id = ?1`,
+		string(id), string(data))
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
 }
 
 // maxTurnsBytes is about how much of a conversation is brought into memory at once: far more than a
