@@ -29,7 +29,8 @@ var table = []row{
 	{"internal/run", list("internal/strict")},
 	{"internal/wire", list("internal/strict")},
 	{"internal/capability", list("internal/strict")},
-	{"internal/config", list("config internal/domain internal/strict")},
+	{"internal/cron", nil}, // what the configuration accepts is what the clock understands
+	{"internal/config", list("config internal/cron internal/domain internal/strict")},
 	{"internal/fake", nil}, // speaks the wire of others, written from their papers
 
 	// Inside the container.
@@ -62,7 +63,7 @@ var table = []row{
 	{"gateway/internal/agent", list("gateway/internal/claw gateway/internal/gate gateway/internal/llm internal/domain internal/run internal/strict")},
 	{"gateway/internal/memory", list("gateway/internal/claw gateway/internal/gate internal/strict")},
 	{"gateway/internal/task", list("gateway/internal/agent gateway/internal/claw gateway/internal/gate internal/strict")},
-	{"gateway/internal/heartbeat", list("gateway/internal/claw internal/strict")},
+	{"gateway/internal/heartbeat", list("gateway/internal/claw internal/cron")},
 	{"gateway/internal/dispatch", list("gateway/internal/claw gateway/internal/gate internal/capability internal/config internal/domain internal/run internal/strict internal/wire")},
 	{"gateway/internal/chat", list("gateway/internal/agent gateway/internal/claw gateway/internal/gate gateway/internal/outbox internal/strict internal/wire")},
 	{"gateway/internal/sqlite", list("gateway/internal/agent gateway/internal/chat gateway/internal/claw gateway/internal/gate gateway/internal/heartbeat gateway/internal/llm gateway/internal/memory gateway/internal/outbox gateway/internal/task internal/strict internal/wire")},

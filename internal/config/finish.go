@@ -7,7 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
+
+	"github.com/secureclaw/secureclaw/internal/cron"
 )
 
 // finish checks what no single value shows, resolves host paths and gives rules their place.
@@ -22,12 +23,12 @@ func (s *source) finish(cfg *Config, home string) {
 		at := fmt.Sprintf("heartbeats[%d]", i)
 		s.unique(names, h.Name, at+".name", "heartbeat", i)
 		if h.Schedule != "" {
-			if err := checkCron(h.Schedule); err != nil {
+			if _, err := cron.Parse(h.Schedule, "UTC"); err != nil {
 				s.fail(s.place(at+".schedule"), at+".schedule", "%s.schedule: %v", at, err)
 			}
 		}
-		if _, err := time.LoadLocation(h.Timezone); err != nil {
-			s.fail(s.place(at+".timezone"), at+".timezone", "%s.timezone: %q is no time zone; write a name like Europe/Berlin, or Local", at, clip(h.Timezone))
+		if _, err := cron.Zone(h.Timezone); err != nil {
+			s.fail(s.place(at+".timezone"), at+".timezone", "%s.timezone: %v", at, err)
 		}
 	}
 	for name, client := range cfg.OAuth {
