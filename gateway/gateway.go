@@ -83,7 +83,8 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	box := newOutbox(o, db, log)
+	var desk *chat.Desk // made last; nothing is shown before it serves
+	box := newOutbox(o, db, log, func() *chat.Desk { return desk })
 	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: users(o), Inbox: inbox(o.Config), Now: o.Now, Log: o.Log})
 	hands := dispatch.New(dispatch.Options{
 		Socket: o.RunnerSocket, Program: "secureclaw " + o.Version, Minter: capability.NewMinter(mintKey, o.Now), Config: o.Config,
@@ -119,7 +120,6 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	var desk *chat.Desk
 	clock, err := heartbeat.New(heartbeat.Options{
 		Heartbeats: heartbeats(o.Config), Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
 		Beat: func(ctx context.Context, msg claw.Message) error { return desk.Beat(ctx, msg) },

@@ -36,8 +36,9 @@ func users(o Options) chat.Users {
 	return out
 }
 
-// newOutbox keeps what messengers must still show. A card is read from the approval when it leaves.
-func newOutbox(o Options, db *sqlite.DB, log *audit.Log) *outbox.Outbox {
+// newOutbox keeps what messengers must still show. A card is read from the approval when it leaves, a menu from what
+// it is about.
+func newOutbox(o Options, db *sqlite.DB, log *audit.Log, desk func() *chat.Desk) *outbox.Outbox {
 	approvals := db.Approvals()
 	tell := note(o, log)
 	return outbox.New(outbox.Options{
@@ -51,6 +52,9 @@ func newOutbox(o Options, db *sqlite.DB, log *audit.Log) *outbox.Outbox {
 				return nil, err
 			}
 			return chat.Card(a), nil
+		},
+		Menu: func(ctx context.Context, item outbox.Item) (string, [][]wire.Button, error) {
+			return desk().Menu(ctx, item)
 		},
 		Failed: func(item outbox.Item, why string) {
 			tell("outbox.failed", map[string]any{"channel": item.Channel, "user": item.User, "item": item.Key, "why": why})

@@ -16,13 +16,11 @@ import (
 const (
 	startText = "Hello. I am SecureClaw, your assistant, and I run on your own computer.\n\n" +
 		"Write what you want, or send a file. Before I do something that your rules want you to see first, I ask you here. /help says what else you can type."
-	newText      = "This is a new conversation. The earlier ones are kept; /sessions lists them."
-	memoriesText = "There is no long-term memory in this version yet: nothing is remembered beyond the conversation. /new begins one that knows nothing of this."
-	forgetText   = "There is nothing to forget: this version has no long-term memory yet, and nothing is remembered beyond the conversation. /new begins one that knows nothing of this."
+	newText = "This is a new conversation. The earlier ones are kept; /sessions lists them."
 )
 
 const (
-	maxListed  = 20 // sessions or approvals in one answer
+	maxListed  = 20 // approvals in one answer
 	maxJournal = 10 // entries of the audit log
 )
 
@@ -124,52 +122,6 @@ func (d *Desk) journal(ctx context.Context, msg claw.Message) (string, error) {
 		lines = []string{"nothing yet"}
 	}
 	return list("**The last entries of the audit log**", lines) + "\n\n" + escape(state), nil
-}
-
-func (d *Desk) sessions(ctx context.Context, msg claw.Message) (string, error) {
-	who := addressee{msg.Origin.Channel, msg.Origin.User}
-	found, err := d.o.Store.SessionsOf(ctx, who.channel, who.user, maxListed)
-	if err != nil {
-		return "", err
-	}
-	current, err := d.current(ctx, who)
-	if err != nil {
-		return "", err
-	}
-	var lines []string
-	for _, s := range found {
-		line := fmt.Sprintf("%s: %s, since %s", code(string(s.ID)), count(s.Turns, "turn"), d.day(s.Created))
-		if s.ID == current {
-			line += " ← you are here"
-		}
-		lines = append(lines, line)
-	}
-	if len(lines) == 0 {
-		return "There is no conversation yet.", nil
-	}
-	return list("**Your conversations**", lines) + "\n\n/new begins another one.", nil
-}
-
-func (d *Desk) heartbeats(ctx context.Context, _ claw.Message) (string, error) {
-	if d.o.Clock == nil {
-		return "No heartbeat is configured.", nil
-	}
-	found, err := d.o.Clock.Heartbeats(ctx)
-	if err != nil {
-		return "", err
-	}
-	if len(found) == 0 {
-		return "No heartbeat is configured.", nil
-	}
-	var lines []string
-	for _, h := range found {
-		state := "off"
-		if h.Enabled {
-			state = "on"
-		}
-		lines = append(lines, fmt.Sprintf("%s: %s (%s), %s", code(h.Name), code(h.Schedule), escape(h.Timezone), state))
-	}
-	return list("**Heartbeats**", lines), nil
 }
 
 // day is a time in the user's zone.

@@ -55,6 +55,8 @@ func (b *bridge) handle(ctx context.Context, up wire.Up) {
 		b.decide(ctx, *up.Decide)
 	case up.Ask != nil:
 		b.ask(ctx, *up.Ask)
+	case up.Tap != nil:
+		b.tap(ctx, *up.Tap)
 	case up.Sent != nil:
 		b.feed.Sent(ctx, *up.Sent)
 	case up.Unsent != nil:

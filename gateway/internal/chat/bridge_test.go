@@ -29,6 +29,8 @@ type bridge struct {
 type onShow struct {
 	ref, kind, text, replyTo string
 	card                     *wire.Card
+	menu                     *wire.Menu
+	item                     int64
 	file                     *wire.File
 	run                      string
 }
@@ -90,18 +92,21 @@ func (b *bridge) read() {
 
 func (b *bridge) show(s *wire.Send) *wire.Sent {
 	sent := &wire.Sent{Item: s.Item, Part: s.Part, Parts: 1}
-	m := &onShow{kind: s.Kind, text: s.Text, replyTo: s.ReplyTo, card: s.Card, file: s.File, run: s.Run}
+	m := &onShow{kind: s.Kind, text: s.Text, replyTo: s.ReplyTo, card: s.Card, file: s.File, run: s.Run, menu: s.Menu, item: s.Item}
 	if s.Card != nil {
 		sent.State = s.Card.State
 	}
 	if s.Kind == wire.SendWhy {
 		sent.State = ""
 	}
-	if s.Kind == wire.SendCard && len(s.Shown) > 0 {
+	if s.Menu != nil {
+		sent.State = fmt.Sprint(s.Menu.Version)
+	}
+	if (s.Kind == wire.SendCard || s.Kind == wire.SendMenu) && len(s.Shown) > 0 {
 		for _, ref := range s.Shown {
 			for _, old := range b.screen[s.User] {
 				if old.ref == ref {
-					old.card = s.Card
+					old.card, old.menu, old.text = s.Card, s.Menu, s.Text
 				}
 			}
 		}

@@ -40,6 +40,7 @@ const (
 const (
 	StepAccepted = "chat.accepted" // stored, its sender not told yet
 	StepAnswered = "chat.answered" // the reply and the item that shows it are stored
+	StepTapped   = "chat.tapped"   // what a tap changed is stored, its user not told yet
 )
 
 // Agent answers one message, or goes on after a restart.
@@ -74,6 +75,10 @@ type Store interface {
 
 	AddShown(ctx context.Context, channel claw.Channel, user, key, ref string) error
 	ItemByRef(ctx context.Context, channel claw.Channel, user, ref string) (outbox.Item, bool, error)
+	// ItemBySeq finds an item by its number, if it is that user's.
+	ItemBySeq(ctx context.Context, channel claw.Channel, user string, seq int64) (outbox.Item, bool, error)
+	// MoveMenu gives a menu its next state, if its version is still from.
+	MoveMenu(ctx context.Context, seq, from int64, state string) (moved bool, err error)
 	SetBubble(ctx context.Context, channel claw.Channel, user string, run claw.RunID, ref string) error
 	Bubble(ctx context.Context, run claw.RunID) (ref string, err error)
 }

@@ -41,12 +41,15 @@ type house struct {
 	ahead atomic.Int64 // of the clock, in nanoseconds
 	fixed time.Time    // the clock, when it stands still
 	clock chat.Clock
+	kept  chat.Memories
 	wrap  func(*sqlite.DB) store // stands before the store
 	board *chat.Board
 	db    *sqlite.DB
 
 	mu    sync.Mutex
 	notes []string // what was written into the audit log beside calls
+	said  []string // texts of messages that were recorded
+	deaf  error    // of the audit log
 }
 
 // store is all that the desk and the outbox keep.
@@ -189,6 +192,15 @@ func furnish(t *testing.T, change func(*house)) *house {
 	return h
 }
 
+func (h *house) record(msg claw.Message) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.deaf == nil {
+		h.said = append(h.said, msg.Text)
+	}
+	return h.deaf
+}
+
 // start begins a gateway's life on the house's state folder; h.stop ends it as a signal would.
 func (h *house) start() {
 	t := h.t
@@ -203,11 +215,15 @@ func (h *house) start() {
 	db, err := sqlite.Open(ctx, filepath.Join(h.dir, "db"))
 	must(err)
 	log, kept := &recorder{}, h.wrap(db)
+	var desk *chat.Desk
 	box := outbox.New(outbox.Options{
 		Store: kept, Now: h.now, Log: testLog(t), Step: h.step, Failed: func(outbox.Item, string) {},
 		Card: func(ctx context.Context, id string) (*wire.Card, error) {
 			a, err := db.Approvals().Load(ctx, id)
 			return chat.Card(a), err
+		},
+		Menu: func(ctx context.Context, item outbox.Item) (string, [][]wire.Button, error) {
+			return desk.Menu(ctx, item)
 		},
 	})
 	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: h.users, Inbox: h.inbox, Now: h.now, Log: testLog(t)})
@@ -216,13 +232,13 @@ func (h *house) start() {
 	must(err)
 	mind, err := agent.New(agent.Options{Model: h.model, Hands: door, History: db, MaxTokens: 100, Rounds: 5, Now: h.now, Step: h.step})
 	must(err)
-	desk := chat.New(chat.Options{
+	desk = chat.New(chat.Options{
 		Board: board, Agent: mind, Gate: door, Store: kept, Now: h.now, Log: testLog(t), Step: h.step, Note: h.note,
-		Inbox: h.inbox, LateAfter: h.late, Clock: h.clock,
+		Inbox: h.inbox, LateAfter: h.late, Clock: h.clock, Memories: h.kept,
 		Journal: func(context.Context, int) ([]string, string, error) {
 			return []string{"14:05:11 asked about send_mail (A7K2)", "14:05:13 *denied*"}, "The log is fine.", nil
 		},
-		Record: func(context.Context, claw.Message, claw.RunID) error { return nil },
+		Record: func(_ context.Context, msg claw.Message, _ claw.RunID) error { return h.record(msg) },
 		Status: func(context.Context) wire.GatewayStatus {
 			return wire.GatewayStatus{
 				Version: "test", PID: 7, Started: h.fixed, Model: "test/parrot", Runner: "ok", Audit: "ok", Engine: "Docker_29 & more", Running: 1, Pending: 2,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 	"github.com/secureclaw/secureclaw/gateway/internal/gate"
+	"github.com/secureclaw/secureclaw/gateway/internal/outbox"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
 
@@ -16,6 +17,8 @@ type command struct {
 	// run does at once what must be done before the user's next message is looked at, and returns how
 	// to word the answer, which may take a while. Both must be harmless when a restart repeats them.
 	run func(d *Desk, ctx context.Context, msg claw.Message) words
+	// open, in place of run, answers with a menu, or with a text when that is not empty. It changes nothing.
+	open func(d *Desk, ctx context.Context, msg claw.Message) (text string, m outbox.Menu, err error)
 }
 
 // words is an answer to come, in Markdown.
@@ -23,17 +26,17 @@ type words func(ctx context.Context) (string, error)
 
 func commands() []command {
 	return []command{
-		{"start", "say hello", says(startText)},
-		{"help", "what you can say", later((*Desk).help)},
-		{"new", "begin a new conversation", (*Desk).newSession},
-		{"stop", "stop everything that runs for you here", (*Desk).stopAll},
-		{"status", "how SecureClaw does", later((*Desk).statusText)},
-		{"approvals", "what waits for your answer", later((*Desk).approvals)},
-		{"audit", "the last entries of the audit log", later((*Desk).journal)},
-		{"sessions", "your conversations", later((*Desk).sessions)},
-		{"memories", "what is remembered about you", says(memoriesText)},
-		{"forget", "forget a topic", says(forgetText)},
-		{"heartbeats", "what is planned on a clock", later((*Desk).heartbeats)},
+		{name: "start", about: "say hello", run: says(startText)},
+		{name: "help", about: "what you can say", run: later((*Desk).help)},
+		{name: "new", about: "begin a new conversation", run: (*Desk).newSession},
+		{name: "stop", about: "stop everything that runs for you here", run: (*Desk).stopAll},
+		{name: "status", about: "how SecureClaw does", run: later((*Desk).statusText)},
+		{name: "approvals", about: "what waits for your answer", run: later((*Desk).approvals)},
+		{name: "audit", about: "the last entries of the audit log", run: later((*Desk).journal)},
+		{name: "sessions", about: "your conversations, and going from one to another", open: opens("sessions")},
+		{name: "memories", about: "what is remembered about you", open: (*Desk).memories},
+		{name: "forget", about: "forget a topic", open: (*Desk).forget},
+		{name: "heartbeats", about: "what is planned on a clock, on and off", open: opens("heartbeats")},
 	}
 }
 
@@ -78,6 +81,7 @@ func (d *Desk) carryOut(ctx context.Context, msg claw.Message) {
 		return
 	}
 	var text words
+	var open func(context.Context) (string, outbox.Menu, error)
 	switch {
 	case msg.Stopped:
 		text = func(context.Context) (string, error) { return "Stopped before it began.", nil }
@@ -86,7 +90,11 @@ func (d *Desk) carryOut(ctx context.Context, msg claw.Message) {
 	default:
 		text = d.unknownCommand(msg)
 		for _, c := range commands() {
-			if c.name == commandName(msg.Text) {
+			switch {
+			case c.name != commandName(msg.Text):
+			case c.open != nil:
+				open = func(ctx context.Context) (string, outbox.Menu, error) { return c.open(d, ctx, msg) }
+			default:
 				text = c.run(d, ctx, msg)
 			}
 		}
@@ -95,13 +103,24 @@ func (d *Desk) carryOut(ctx context.Context, msg claw.Message) {
 		if err := d.o.Record(ctx, msg, ""); err != nil {
 			d.o.Log.Error("command not recorded", "message", msg.ID, "err", err)
 		}
-		answer, err := text(ctx)
+		var answer string
+		var m outbox.Menu
+		var err error
+		if open != nil {
+			answer, m, err = open(ctx)
+		} else {
+			answer, err = text(ctx)
+		}
 		if ctx.Err() != nil {
 			return // the next start carries it out again
 		}
 		if err != nil {
 			d.o.Log.Error("command failed", "message", msg.ID, "err", err)
 			answer = "That did not work: " + escape(err.Error()) + "."
+		}
+		if err == nil && answer == "" && m.Name != "" {
+			d.answerMenu(ctx, msg, m)
+			return
 		}
 		d.answer(ctx, msg, "", answer)
 	})

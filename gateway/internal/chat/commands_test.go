@@ -41,9 +41,9 @@ func TestCommandsGolden(t *testing.T) {
 			t.Errorf("accepted = %+v, want %s without a run", a, id)
 		}
 		m := b.find("an answer to "+text, anna, func(m *onShow) bool {
-			return m.kind == wire.SendText && b.texts(anna) == n
+			return m.kind != wire.SendCard && len(b.screen[anna]) == n
 		})
-		fmt.Fprintf(&got, "=== %s\n%s\n\n", text, code.ReplaceAllString(m.text, "`CODE`"))
+		fmt.Fprintf(&got, "=== %s\n%s\n%s\n", text, code.ReplaceAllString(m.text, "`CODE`"), keys(m.menu))
 		return m.text
 	}
 	for _, text := range []string{
