@@ -105,9 +105,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	purse := &budget{limits: o.Config.Limits, store: db, allowance: allowance, now: o.Now, announce: board.Announce}
+	purse := &budget{limits: o.Config.Limits, store: db, now: o.Now, announce: board.Announce}
 	mind, err := agent.New(agent.Options{
-		Model: model, Hands: door, History: db, Prompt: prompt(o.Config), Recall: known, Budget: purse, Leave: task.ToolPlan,
+		Model: model, Hands: door, History: db, Prompt: prompt(o), Recall: known, Budget: purse, Leave: task.ToolPlan,
 		Context: o.Config.LLM.Context, MaxTokens: o.Config.LLM.MaxTokens, Rounds: o.Config.LLM.Iterations, Now: o.Now, Log: o.Log, Step: o.Step,
 	})
 	if err != nil {
@@ -201,10 +201,15 @@ func expiry(a config.Approvals) func(claw.Origin) time.Duration {
 	}
 }
 
-// prompt tells the model of the folders that executors see.
-func prompt(cfg *config.Config) agent.Prompt {
-	p := agent.Prompt{Location: time.Local}
-	for _, m := range cfg.Mounts {
+// prompt tells the model of the folders that executors see, and of the owner when it is he who speaks.
+func prompt(o Options) agent.Prompt {
+	p := agent.Prompt{Location: time.Local, Profile: func(origin claw.Origin) agent.Profile {
+		if users(o).Person(origin) != claw.Owner {
+			return agent.Profile{}
+		}
+		return agent.Profile{Name: o.Config.User.Name, About: o.Config.User.About}
+	}}
+	for _, m := range o.Config.Mounts {
 		p.Folders = append(p.Folders, agent.Folder{Path: m.Container, Mode: m.Mode})
 	}
 	return p

@@ -40,7 +40,12 @@ type Hands interface {
 
 // History keeps conversations. What AppendTurn returned for survives a crash of this process.
 type History interface {
-	Turns(ctx context.Context, session claw.SessionID, limit int) ([]claw.Turn, error)
+	// TurnsAfter returns the turns behind a number, and the number of the first one: at most limit of the
+	// newest, or all if it is zero, and no more than a process should hold. Numbers begin at 1, without gaps.
+	TurnsAfter(ctx context.Context, session claw.SessionID, after, limit int) (turns []claw.Turn, first int, err error)
+	// Summary returns the one that stands for the most turns, and false if there is none.
+	Summary(ctx context.Context, session claw.SessionID) (claw.Summary, bool, error)
+	AddSummary(ctx context.Context, s claw.Summary) error
 	AppendTurn(ctx context.Context, session claw.SessionID, turn claw.Turn) error
 	Label(ctx context.Context, session claw.SessionID) (claw.Label, error)
 	SetLabel(ctx context.Context, session claw.SessionID, label claw.Label) error
@@ -127,7 +132,8 @@ const (
 
 // Agent answers messages. One session is answered by one goroutine at a time; sessions are independent.
 type Agent struct {
-	o Options
+	o     Options
+	gauge gauge
 }
 
 // New checks the options.
@@ -139,6 +145,9 @@ func New(o Options) (*Agent, error) {
 		return nil, errors.New("agent: at least one round is required")
 	case o.MaxTokens < 1:
 		return nil, errors.New("agent: maxTokens must be positive")
+	}
+	if o.Context <= 0 {
+		o.Context = defaultContext
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -164,11 +173,14 @@ func (a *Agent) Answer(ctx context.Context, msg claw.Message, run claw.RunID, w 
 // Hear stores a message as the next turn of its conversation, with all that belongs to it, and asks
 // nothing yet; [Agent.Continue] without results does.
 func (a *Agent) Hear(ctx context.Context, msg claw.Message) error {
+	ids, label := a.recall(ctx, msg)
 	keep := context.WithoutCancel(ctx)
-	if err := a.joinLabel(keep, msg.Session, msg.Label); err != nil {
+	// The label first: a session that was shown less than it says is safe, the other way round it is not.
+	if err := a.joinLabel(keep, msg.Session, label); err != nil {
 		return err
 	}
-	if err := a.o.History.AppendTurn(keep, msg.Session, claw.Turn{Role: claw.User, Message: msg.ID, Text: msg.Text, Notes: msg.Notes}); err != nil {
+	turn := claw.Turn{Role: claw.User, Message: msg.ID, Text: msg.Text, Notes: msg.Notes, At: a.o.Now().UTC().Truncate(time.Second), Recalled: ids}
+	if err := a.o.History.AppendTurn(keep, msg.Session, turn); err != nil {
 		return fmt.Errorf("store message: %w", err)
 	}
 	return nil
@@ -203,7 +215,11 @@ func (a *Agent) Abandon(ctx context.Context, session claw.SessionID, results []c
 
 func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID, w Watcher, before []claw.ToolResult) (Answer, error) {
 	answer := Answer{Model: a.o.Model.Name(), Results: before}
+	t := &talk{session: session, origin: origin, run: run}
 	finish := func(outcome Outcome, text string) (Answer, error) {
+		if t.note != "" {
+			text = joinText(text, t.note)
+		}
 		answer.Outcome, answer.Text = outcome, text
 		turn := claw.Turn{Role: claw.Assistant, Text: text}
 		if outcome != Done {
@@ -215,9 +231,10 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 		return answer, nil
 	}
 	for answer.Rounds < a.o.Rounds {
-		reply, turns, err := a.ask(ctx, session, origin, run, w)
+		reply, upto, err := a.ask(ctx, t, w)
 		answer.Rounds++
-		answer.Usage = answer.Usage.Add(reply.Usage)
+		answer.Usage = answer.Usage.Add(reply.Usage).Add(t.spent)
+		t.spent = claw.Usage{}
 		if reply.Model != "" {
 			answer.Model = reply.Model
 		}
@@ -228,6 +245,9 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 		case cause != nil:
 			return finish(Stopped, "Stopped.")
 		case err != nil:
+			if p, ok := errors.AsType[*Pause](err); ok {
+				return finish(Paused, p.Why)
+			}
 			if e, ok := errors.AsType[*llm.Error](err); ok {
 				return finish(Failed, sentenceOf(e))
 			}
@@ -241,7 +261,7 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 		case len(reply.Calls) == 0:
 			return finish(Done, reply.Text)
 		}
-		call := gate.Call{Session: session, Run: run, Origin: origin, Step: answer.Rounds, Quoted: quotedIn(turns)}
+		call := gate.Call{Session: session, Run: run, Origin: origin, Step: answer.Rounds, Quoted: quotedIn(func() []claw.Turn { return a.saidUpto(ctx, session, upto) })}
 		results, err := a.step(ctx, call, reply, w)
 		if err != nil {
 			return answer, err
@@ -262,35 +282,26 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 		a.o.Rounds, summary(answer.Results)))
 }
 
-// ask puts the stored conversation to the model once, and returns it with the reply.
-func (a *Agent) ask(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID, w Watcher) (llm.Reply, []claw.Turn, error) {
-	turns, err := a.o.History.Turns(ctx, session, maxTurns)
+// ask puts the stored conversation to the model once. Upto is the number of the last turn that it was shown.
+func (a *Agent) ask(ctx context.Context, t *talk, w Watcher) (reply llm.Reply, upto int, err error) {
+	req, p, err := a.question(ctx, t)
 	if err != nil {
-		return llm.Reply{}, nil, fmt.Errorf("history: %w", err)
+		return llm.Reply{}, 0, err
 	}
 	a.o.Step(StepAsking)
-	tools := a.o.Hands.Tools()
-	system, stable := a.o.Prompt.System(a.o.Now(), origin, tools)
-	shown := noted(window(turns))
-	req := llm.Request{System: system, Stable: stable, Tools: tools, MaxTokens: a.o.MaxTokens}
+	shown := req.Turns
 	pictures := false
 	req.Turns, pictures = pictured(shown, maxPictured, pictureGone)
-	reply, err := a.o.Model.Ask(ctx, req, w.Text)
+	reply, err = a.put(ctx, t, req, w.Text)
 	if e, ok := errors.AsType[*llm.Error](err); ok && e.Kind == llm.BadRequest && pictures {
 		// A picture that a provider does not take stays in the history, and every later question would fail.
 		a.o.Log.Warn("asking again without pictures", "err", err)
 		req.Turns, _ = pictured(shown, 0, pictureRefused)
-		reply, err = a.o.Model.Ask(ctx, req, w.Text)
+		reply, err = a.put(ctx, t, req, w.Text)
 	}
 	a.o.Step(StepAnswered)
-	if reply.Usage != (claw.Usage{}) {
-		if uerr := a.o.History.AddUsage(context.WithoutCancel(ctx), claw.ModelCall{
-			Session: session, Run: run, Origin: origin, Model: reply.Model, Usage: reply.Usage, At: a.o.Now(),
-		}); uerr != nil {
-			a.o.Log.Warn("usage not recorded", "err", uerr)
-		}
-	}
-	return reply, turns, err
+	a.measure(t.session, p, reply.Usage)
+	return reply, p.last(), err
 }
 
 // step stores the model's calls, runs them side by side, and stores their results. In gives what they have in common.
@@ -367,7 +378,11 @@ func (a *Agent) joinLabel(ctx context.Context, session claw.SessionID, label cla
 	if err != nil {
 		return fmt.Errorf("label: %w", err)
 	}
-	if err := a.o.History.SetLabel(ctx, session, old.Join(label)); err != nil {
+	joined := old.Join(label)
+	if joined.Integrity == old.Integrity && joined.Privacy == old.Privacy && slices.Equal(joined.Sources, old.Sources) {
+		return nil
+	}
+	if err := a.o.History.SetLabel(ctx, session, joined); err != nil {
 		return fmt.Errorf("label: %w", err)
 	}
 	return nil

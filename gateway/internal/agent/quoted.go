@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"unicode"
@@ -23,9 +24,23 @@ const (
 	maxInWord = 4       // addresses in one word
 )
 
+// maxQuotedTurns is how many turns are looked at, summed up or not.
+const maxQuotedTurns = 400
+
+// saidUpto are the turns of a conversation that were there when the model was asked. Those that cannot
+// be read say nothing: what was in them was made up.
+func (a *Agent) saidUpto(ctx context.Context, session claw.SessionID, upto int) []claw.Turn {
+	turns, first, err := a.o.History.TurnsAfter(context.WithoutCancel(ctx), session, 0, maxQuotedTurns)
+	if err != nil {
+		a.o.Log.Warn("what was said is not known", "session", session, "err", err)
+		return nil
+	}
+	return turns[:max(0, min(len(turns), upto-first+1))]
+}
+
 // quotedIn answers for one conversation. It reads nothing before it is asked.
-func quotedIn(turns []claw.Turn) func(text string) bool {
-	read := sync.OnceValue(func() *quotes { return readQuotes(turns) })
+func quotedIn(turns func() []claw.Turn) func(text string) bool {
+	read := sync.OnceValue(func() *quotes { return readQuotes(turns()) })
 	return func(text string) bool { return text != "" && utf8.ValidString(text) && read().has(text) }
 }
 

@@ -8,84 +8,64 @@ import (
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 )
 
-// maxTurns is how many stored turns are looked at for one question.
-const maxTurns = 400
-
-// maxWindowBytes is about how much of a conversation a question carries (some 150,000 tokens of English).
-const maxWindowBytes = 600 << 10
-
-// window is the newest part of a conversation that fits, cut before a message of the user, so
-// that no tool result is separated from its call. The history itself stays whole. Calls that never got a
-// result (we were killed, and could not learn how they ended) are answered as unknown, because
-// every model API demands a result for each call.
-func window(turns []claw.Turn) []claw.Turn {
-	turns = answered(turns)
+// window is the newest part of a conversation that fits into some many tokens, cut before a message of the
+// user, so that no tool result is separated from its call. It is for turns that have no summary; the
+// history itself stays whole.
+func window(turns []claw.Turn, most int) []claw.Turn {
 	size, start := 0, len(turns)
 	for i := len(turns) - 1; i >= 0; i-- {
 		size += weigh(turns[i])
-		if size > maxWindowBytes && start < len(turns) {
+		if size > most && start < len(turns) {
 			break
 		}
-		if turns[i].Role == claw.User && len(turns[i].Results) == 0 {
+		if isMessage(turns[i]) {
 			start = i
 		}
 	}
-	if start == len(turns) {
-		for i := len(turns) - 1; i >= 0; i-- {
-			if turns[i].Role == claw.User && len(turns[i].Results) == 0 {
-				return shortened(turns[i:])
-			}
-		}
-		return nil
-	}
-	return shortened(turns[start:])
+	return shortened(turns[start:], most)
 }
 
-// leastShown is how much of a tool's output stays when one message has more than fits.
+// leastShown is how many bytes of a tool's output, or of a message, stay when one message has more than fits.
 const leastShown = 2 << 10
 
-// shortened is for one message with more tool output than fits: the longest outputs lose their
-// middle, or the provider would refuse the question and the message had no answer at all.
-func shortened(turns []claw.Turn) []claw.Turn {
-	size := 0
-	for _, t := range turns {
-		size += weigh(t)
-	}
-	for most := 64 << 10; size > maxWindowBytes && most >= leastShown; most /= 2 {
-		size = 0
-		turns = slices.Clone(turns)
+// shortened is for one message with more than fits: the longest outputs lose their middle, and then what
+// was said, or the provider would refuse the question and the message had no answer at all.
+func shortened(turns []claw.Turn, most int) []claw.Turn {
+	turns = slices.Clone(turns)
+	for bytes := 64 << 10; weighAll(turns) > most && bytes >= leastShown; bytes /= 2 {
 		for i := range turns {
 			turns[i].Results = slices.Clone(turns[i].Results)
 			for j := range turns[i].Results {
-				turns[i].Results[j].Content = middleOut(turns[i].Results[j].Content, most)
+				turns[i].Results[j].Content = middleOut(turns[i].Results[j].Content, bytes, outputCut)
 			}
-			size += weigh(turns[i])
+		}
+	}
+	for bytes := 256 << 10; weighAll(turns) > most && bytes >= leastShown; bytes /= 2 {
+		for i := range turns {
+			turns[i].Text = middleOut(turns[i].Text, bytes, textCut)
 		}
 	}
 	return turns
 }
 
+// What stands in the place of a middle.
+const (
+	outputCut = "of this output are left out; ask for less at once"
+	textCut   = "are left out here"
+)
+
 // middleOut keeps head and tail of a text, some most bytes in all, and says what is missing.
-func middleOut(text string, most int) string {
+func middleOut(text string, most int, what string) string {
 	if len(text) <= most+100 {
 		return text
 	}
 	head, tail := strings.ToValidUTF8(text[:most/2], ""), strings.ToValidUTF8(text[len(text)-most/2:], "")
-	return fmt.Sprintf("%s\n[… %d bytes of this output are left out; ask for less at once …]\n%s", head, len(text)-len(head)-len(tail), tail)
+	return fmt.Sprintf("%s\n[… %d bytes %s …]\n%s", head, len(text)-len(head)-len(tail), what, tail)
 }
 
-func weigh(t claw.Turn) int {
-	n := len(t.Text)
-	for _, c := range t.Calls {
-		n += len(c.Input)
-	}
-	for _, r := range t.Results {
-		n += len(r.Content)
-	}
-	return n
-}
-
-// answered returns turns in which every call has its result, in order, right behind it.
+// answered returns turns in which every call has its result, in order, right behind it. Calls that never got
+// one (we were killed, and could not learn how they ended) are answered as unknown, because
+// every model API demands a result for each call.
 func answered(turns []claw.Turn) []claw.Turn {
 	var out []claw.Turn
 	for i, t := range turns {
