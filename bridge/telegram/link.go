@@ -238,7 +238,7 @@ func (b *bridge) session(ctx context.Context) (welcomed bool, err error) {
 			ours.Go(func() {
 				b.health.repeat()
 				b.accuseAll()
-				b.menu(sctx, w.Commands)
+				b.commands(sctx, w.Commands)
 			})
 			continue
 		}
@@ -265,6 +265,8 @@ func (b *bridge) down(s *session, d wire.Down) {
 		b.working(s, *d.Working)
 	case d.Delta != nil:
 		b.streams.delta(*d.Delta)
+	case d.Progress != nil:
+		b.streams.progress(*d.Progress)
 	case d.Step != nil:
 		b.streams.step(*d.Step)
 	case d.Reply != nil:

@@ -80,13 +80,13 @@ func (b *bridge) paint(r *stream) {
 // that waits for the user. The caller holds mu.
 func (r *stream) picture(now time.Time, t timing, code string) (text string, status bool) {
 	if r.text != "" {
-		text = tail(entity.Plain(r.text).Text, bubbleUnits)
+		text = tail(entity.Plain(r.text).Text, bubbleUnits-entity.Units(r.plan))
 	}
 	if now.Sub(r.news) < t.quiet {
 		if text != "" {
 			text += cursor
 		}
-		return text, false
+		return below(r.plan, text), false
 	}
 	what := r.tool
 	if what == "" {
@@ -96,10 +96,15 @@ func (r *stream) picture(now time.Time, t timing, code string) (text string, sta
 	if code != "" {
 		line = "🔐 waiting for your answer to " + code
 	}
-	if text != "" {
-		line = text + "\n\n" + line
+	return below(r.plan, below(text, line)), true
+}
+
+// below puts one text below another, if there is one.
+func below(text, more string) string {
+	if text == "" || more == "" {
+		return text + more
 	}
-	return line, true
+	return text + "\n\n" + more
 }
 
 // tail is the end of a text, in UTF-16 units.

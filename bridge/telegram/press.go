@@ -16,11 +16,12 @@ const (
 	notYours = "Not yours to answer."
 	notValid = "This button is not valid any more."
 	later    = "I will pass this on as soon as I can. The card will show what became of it."
+	laterOn  = "I will pass this on as soon as I can. The message will change then."
 )
 
 // pressed takes one tap on a button. Telegram's word is believed for who tapped and in which chat; the data of a
-// button is not, since any client can send what it likes: it must read as [card.Data] writes it, and the gateway
-// compares it with what it asks.
+// button is not, since any client can send what it likes: it must read as [card.Data] or [menuData] writes it, and the
+// gateway compares it with what it asks.
 func (b *bridge) pressed(ctx context.Context, q *callbackQuery, finish func()) {
 	if !b.allowed(q.From.ID) || q.From.IsBot {
 		b.accuse(q.From.ID, "button", true)
@@ -28,22 +29,14 @@ func (b *bridge) pressed(ctx context.Context, q *callbackQuery, finish func()) {
 		b.toast(ctx, q.ID, notYours)
 		return
 	}
-	verb, approval, digest, ok := card.ParseData(q.Data)
-	if !ok || !b.ours(q) {
+	key := "press." + q.ID
+	up, words, ok := b.meant(q, key)
+	if !ok {
 		finish()
 		b.toast(ctx, q.ID, notValid)
 		return
 	}
 	b.o.Step("bridge.update")
-	key := "press." + q.ID
-	who, shown := strconv.FormatInt(q.From.ID, 10), ref(q.Message.ID)
-	up := wire.Up{Decide: &wire.Decide{
-		Ref: key, Approval: approval, Allow: verb == card.Approve,
-		User: who, Name: q.From.name(), Shown: shown, Digest: digest,
-	}}
-	if verb == card.DenyWhy {
-		up = wire.Up{Ask: &wire.AskWhy{Ref: key, Approval: approval, User: who, Shown: shown, Digest: digest}}
-	}
 
 	// The phone shows a clock on the button until it is answered, and forgets the question after a while. If the
 	// gateway is away, the tap is kept (by Telegram), and this is said.
@@ -53,7 +46,7 @@ func (b *bridge) pressed(ctx context.Context, q *callbackQuery, finish func()) {
 		defer close(said)
 		t := time.NewTimer(b.t.press)
 		defer t.Stop()
-		text := later
+		text := words.later
 		select {
 		case text = <-decided:
 		case <-t.C:
@@ -62,7 +55,7 @@ func (b *bridge) pressed(ctx context.Context, q *callbackQuery, finish func()) {
 		}
 		b.toast(ctx, q.ID, text)
 	})
-	text, ok := b.decide(ctx, key, up, verb)
+	text, ok := b.decide(ctx, key, up, words)
 	if !ok {
 		return
 	}
@@ -70,6 +63,36 @@ func (b *bridge) pressed(ctx context.Context, q *callbackQuery, finish func()) {
 	finish()
 	decided <- text
 	<-said
+}
+
+// words are what a user reads after a tap: once the gateway took it, and while it is away.
+type words struct{ done, later string }
+
+// meant is what a tap says to the gateway.
+func (b *bridge) meant(q *callbackQuery, key string) (wire.Up, words, bool) {
+	if !b.ours(q) {
+		return wire.Up{}, words{}, false
+	}
+	who, shown := strconv.FormatInt(q.From.ID, 10), ref(q.Message.ID)
+	if item, data, ok := parseMenu(q.Data); ok {
+		return wire.Up{Tap: &wire.Tap{Ref: key, User: who, Item: item, Shown: shown, Data: data}}, words{later: laterOn}, true
+	}
+	verb, approval, digest, ok := card.ParseData(q.Data)
+	if !ok {
+		return wire.Up{}, words{}, false
+	}
+	if verb == card.DenyWhy {
+		up := wire.Up{Ask: &wire.AskWhy{Ref: key, Approval: approval, User: who, Shown: shown, Digest: digest}}
+		return up, words{"Reply to the next message with your reason.", later}, true
+	}
+	up := wire.Up{Decide: &wire.Decide{
+		Ref: key, Approval: approval, Allow: verb == card.Approve,
+		User: who, Name: q.From.name(), Shown: shown, Digest: digest,
+	}}
+	if verb == card.Approve {
+		return up, words{"✅ Approved once", later}, true
+	}
+	return up, words{"⛔ Denied", later}, true
 }
 
 // ours reports whether a tap is on a message of this bot in the private chat of the one who tapped. Of a message
@@ -83,7 +106,7 @@ func (b *bridge) ours(q *callbackQuery) bool {
 }
 
 // decide gets the gateway's word on a tap, however long it takes. It returns false when ctx ended first.
-func (b *bridge) decide(ctx context.Context, key string, up wire.Up, verb byte) (string, bool) {
+func (b *bridge) decide(ctx context.Context, key string, up wire.Up, words words) (string, bool) {
 	for {
 		s, err := b.link.session(ctx)
 		if err != nil {
@@ -100,12 +123,10 @@ func (b *bridge) decide(ctx context.Context, key string, up wire.Up, verb byte) 
 			return notValid, true
 		case d.Fault != nil:
 			return sentence(d.Fault.What), true
-		case verb == card.DenyWhy:
-			return "Reply to the next message with your reason.", true
-		case verb == card.Approve:
-			return "✅ Approved once", true
+		case up.Tap != nil && d.Answer != nil:
+			return cut(d.Answer.Said, 180), true
 		default:
-			return "⛔ Denied", true
+			return words.done, true
 		}
 	}
 }

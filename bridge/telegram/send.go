@@ -178,9 +178,9 @@ func hopeless(e *apiError) bool {
 func partOf(in wire.Send) part {
 	id := part{item: in.Item, part: in.Part}
 	in.Bubble, in.ReplyTo = "", "" // they say where it goes, not what it is
-	if in.Kind != wire.SendCard {
+	if in.Kind != wire.SendCard && in.Kind != wire.SendMenu {
 		in.Shown = nil
-	} // of a card, the same edit in more messages is another one
+	} // of a card or a menu, the same edit in more messages is another one
 	data, err := strict.Encode(in)
 	if err == nil {
 		id.digest = sha256.Sum256(data)

@@ -30,6 +30,8 @@ func (b *bridge) show(ctx context.Context, s *session, in wire.Send) (wire.Sent,
 		return b.showWhy(ctx, chat, in)
 	case wire.SendFile:
 		return b.showFile(ctx, chat, s, in)
+	case wire.SendMenu:
+		return b.showMenu(ctx, chat, in)
 	}
 	return wire.Sent{}, forGood("an item of the unknown kind " + cut(in.Kind, 20))
 }
@@ -123,7 +125,7 @@ func (b *bridge) showCard(ctx context.Context, chat int64, in wire.Send) (wire.S
 		b.o.Log.Error("Telegram refuses the arguments of a question as a file", "item", in.Item, "err", err)
 		c = c.Undelivered() // not all of it can be seen, so it has no buttons
 	}
-	how := manner{card: true}
+	how := manner{stays: true}
 	if len(c.Buttons) > 0 {
 		how.markup = &markup{}
 		for _, row := range c.Buttons {
@@ -222,9 +224,9 @@ type manner struct {
 	edit    int64 // the message that it takes the place of
 	replyTo int64
 	markup  *markup
-	// card: an edited message that is gone stays gone. Its state is told elsewhere, and a new message without
-	// buttons would be noise.
-	card bool
+	// stays: an edited message that is gone stays gone. The state of a card is told elsewhere, and a new message
+	// without buttons would be noise; a menu was deleted by its user.
+	stays bool
 }
 
 // ready waits for a turn, right before a message leaves.
@@ -268,14 +270,14 @@ func (b *bridge) put(ctx context.Context, chat int64, p piece, how manner) (int6
 			return 0, err
 		case params.MessageID != 0 && e.says("message is not modified"):
 			return params.MessageID, nil
-		case params.MessageID != 0 && e.says("message to edit not found", "message_id_invalid") && how.card:
+		case params.MessageID != 0 && e.says("message to edit not found", "message_id_invalid") && how.stays:
 			return params.MessageID, nil
 		case params.MessageID != 0 && e.says("message to edit not found", "can't be edited", "message_id_invalid", "no text in the message"):
 			params.MessageID = 0
 		case len(params.Entities) > 0:
 			b.o.Log.Warn("Telegram refuses the formatting of a text, which is sent without", "err", e)
 			params.Entities = nil
-		case how.markup != nil || how.card:
+		case how.markup != nil || how.stays:
 			return 0, err // as a file it could not be answered
 		default:
 			b.o.Log.Warn("Telegram refuses a text, which is sent as a file", "err", e)

@@ -53,6 +53,8 @@ type stream struct {
 	paused time.Time // since when the gateway is away
 	ref    string    // of the bubble
 	dead   bool      // Telegram wants no more of it
+	plan   string    // what it follows, and how far it is
+	turn   int       // of its plan
 	text   string    // the end of what the model wrote
 	began  time.Time // first text
 	news   time.Time // last text
@@ -133,6 +135,19 @@ func (s *streams) step(in wire.Step) {
 		if r.text != "" && !strings.HasSuffix(r.text, "\n\n") {
 			r.write("\n\n") // what the model writes after a call is a new paragraph
 		}
+	}
+}
+
+// progress takes a run's plan, in the place of the one before. What the model wrote on an earlier turn makes way.
+func (s *streams) progress(p wire.Progress) {
+	if r := s.find(p.Run); r != nil {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.news, r.since = time.Now(), time.Now()
+		if p.Iteration != r.turn {
+			r.turn, r.text = p.Iteration, ""
+		}
+		r.plan = planText(p)
 	}
 }
 
