@@ -42,7 +42,7 @@ func (b *Board) cards(a gate.Approval, key string) []outbox.Item {
 func (b *Board) Notify(call gate.Call, action claw.Action, result claw.ToolResult, rule string) {
 	text := noticeText(action, result, rule)
 	b.all(wire.Down{Notice: &wire.Notice{Session: string(call.Session), Text: text}})
-	if isMessenger(call.Origin.Channel) {
+	if isMessenger(call.Origin.Channel) || call.Origin.Channel == claw.HeartbeatChannel {
 		for _, to := range b.o.Users.addressees(call.Origin) {
 			b.putNow(to.text("notice:"+string(call.ID), escape(text), b.o.Now()))
 		}
@@ -51,9 +51,12 @@ func (b *Board) Notify(call gate.Call, action claw.Action, result claw.ToolResul
 
 // Resumed keeps in mind that a call of a conversation ended although its run is gone, for the desk
 // to go on with. The result itself is in the gate's store.
-func (b *Board) Resumed(a gate.Approval, _ claw.ToolResult) {
+func (b *Board) Resumed(a gate.Approval, _ claw.ToolResult) { b.resume(a.Call.Session) }
+
+// resume lets the desk go on with a conversation that has an unanswered message.
+func (b *Board) resume(session claw.SessionID) {
 	b.mu.Lock()
-	b.resumed = append(b.resumed, a.Call.Session)
+	b.resumed = append(b.resumed, session)
 	b.mu.Unlock()
 	signal(b.wake)
 }

@@ -120,8 +120,9 @@ type Manager func(ctx context.Context, origin claw.Origin, args []byte) (any, er
 type Clock interface {
 	Heartbeats(ctx context.Context) ([]claw.Heartbeat, error)
 	Toggle(ctx context.Context, name string, on bool) error
-	// Ended is told how the message of a beat was answered, and says whether nobody needs to hear of it.
-	Ended(ctx context.Context, msg claw.Message, outcome, text string, usage claw.Usage) (silent bool, err error)
+	// Ended is told how the message of a beat is answered, before that is stored, and says what the owner
+	// should hear of it; empty for nothing.
+	Ended(ctx context.Context, msg claw.Message, outcome, text string) (tell string, err error)
 }
 
 // Memories are what a user can look into, and have forgotten.

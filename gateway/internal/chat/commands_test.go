@@ -279,6 +279,6 @@ type clock []claw.Heartbeat
 
 func (c clock) Heartbeats(context.Context) ([]claw.Heartbeat, error) { return c, nil }
 func (c clock) Toggle(context.Context, string, bool) error           { return nil }
-func (c clock) Ended(context.Context, claw.Message, string, string, claw.Usage) (bool, error) {
-	return false, nil
+func (c clock) Ended(_ context.Context, _ claw.Message, _, text string) (string, error) {
+	return text, nil
 }

@@ -128,6 +128,10 @@ func (d *Desk) runJob(ctx, life context.Context, j job) {
 		answer.Outcome = agent.Failed
 		answer.Text = "Something in SecureClaw itself failed: " + err.Error() + "."
 	}
+	if j.msg.Origin.Channel == claw.HeartbeatChannel {
+		d.beaten(life, j.msg, answer)
+		return
+	}
 	if isMessenger(j.msg.Origin.Channel) {
 		d.answer(life, j.msg, j.run, answer.Text)
 		return

@@ -89,10 +89,13 @@ func (d *Desk) resumeLoop(ctx context.Context) {
 		case <-d.o.Board.wake:
 		}
 		for _, session := range d.o.Board.takeResumed() {
-			msg, found, err := d.waitingMessage(ctx, session)
-			if err != nil {
-				d.o.Log.Error("conversation not continued", "session", session, "err", err)
-			} else if found {
+			var msg claw.Message
+			found := false
+			d.persist(ctx, "that "+string(session)+" goes on", func(ctx context.Context) (err error) {
+				msg, found, err = d.waitingMessage(ctx, session)
+				return err
+			})
+			if found {
 				d.enqueue(ctx, d.reviveJob(msg))
 			}
 		}
