@@ -48,6 +48,8 @@ type DB struct {
 	write *sql.DB
 	read  *sql.DB
 	lock  *os.File
+
+	memory memoryReads
 }
 
 // Open takes the state directory, which it creates with mode 0700 if it is missing, checks the file
@@ -107,7 +109,7 @@ func (db *DB) open(ctx context.Context, path string) error {
 		return err
 	}
 	// One writing handle: writers queue in Go, where they can be cancelled, not in busy loops on the file's lock.
-	if db.write, err = sql.Open("sqlite", dsn(path, "rwc", "journal_mode(WAL)", "synchronous(FULL)", "foreign_keys(1)", "trusted_schema(0)")); err != nil {
+	if db.write, err = sql.Open("sqlite", dsn(path, "rwc", "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "foreign_keys(1)", "trusted_schema(0)")); err != nil {
 		return err
 	}
 	db.write.SetMaxOpenConns(1)
@@ -121,7 +123,8 @@ func (db *DB) open(ctx context.Context, path string) error {
 		return err
 	}
 	db.read.SetMaxOpenConns(4)
-	return db.read.PingContext(ctx)
+	db.memory, err = prepareMemoryReads(ctx, db.read)
+	return err
 }
 
 func dsn(path, mode string, pragmas ...string) string {

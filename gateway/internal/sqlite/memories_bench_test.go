@@ -1,0 +1,160 @@
+package sqlite_test
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/gateway/internal/memory"
+	"github.com/secureclaw/secureclaw/gateway/internal/sqlite"
+)
+
+// many is how many memories the benchmarks search.
+const many = 100_000
+
+// vocabulary draws words as people use them: the nth most common one 1/n as often as the first.
+type vocabulary struct {
+	words []string
+	zipf  *rand.Zipf
+	rand  *rand.Rand
+}
+
+func newVocabulary(seed uint64) *vocabulary {
+	r := rand.New(rand.NewPCG(seed, 1))
+	v := &vocabulary{rand: r, zipf: rand.NewZipf(r, 1.07, 2.7, 19_999)}
+	seen := map[string]bool{}
+	syllables := strings.Fields("ba ko ri ten mo la sur vi den pal gor ni fex tu ran dol mi shu ek ar pin lo wem cas tri")
+	for len(v.words) < 20_000 {
+		var w strings.Builder
+		for range 1 + r.IntN(3) + len(v.words)/2000 {
+			w.WriteString(syllables[r.IntN(len(syllables))])
+			if w.Len() > 12 {
+				break
+			}
+		}
+		if word := w.String(); !seen[word] && !strings.HasSuffix(word, "s") {
+			seen[word] = true
+			v.words = append(v.words, word)
+		}
+	}
+	return v
+}
+
+func (v *vocabulary) sentence(least, most int) string {
+	out := make([]string, least+v.rand.IntN(most-least+1))
+	for i := range out {
+		out[i] = v.words[v.zipf.Uint64()]
+	}
+	return strings.Join(out, " ")
+}
+
+// filled is a store with that many memories of the owner, and a few of others.
+func filled(tb testing.TB, n int) (*sqlite.DB, string) {
+	tb.Helper()
+	dir := tb.TempDir()
+	db := open(tb, dir)
+	v := newVocabulary(1)
+	at := time.UnixMilli(1_700_000_000_000).UTC()
+	began := time.Now()
+	const batch = 1000
+	for done := 0; done < n; done += batch {
+		rows := make([]memory.Row, 0, batch)
+		for i := range min(batch, n-done) {
+			mem := claw.Memory{Owner: claw.Owner, Category: "note", Content: v.sentence(8, 31), Author: "import", Source: "bench",
+				Label: claw.UserLabel(), Created: at.Add(time.Duration(done+i) * time.Minute)}
+			rows = append(rows, memory.RowOf(mem))
+		}
+		if err := db.AddMemories(context.Background(), rows); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if b, ok := tb.(*testing.B); ok {
+		b.Logf("%d memories in batches of %d: %.0f rows/s", n, batch, float64(n)/time.Since(began).Seconds())
+		size := int64(0)
+		for _, name := range []string{"state.db", "state.db-wal"} {
+			if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
+				size += info.Size()
+			}
+		}
+		b.Logf("size: %.1f MB", float64(size)/1e6)
+	}
+	return db, dir
+}
+
+func remembering(tb testing.TB, db *sqlite.DB) *memory.Memory {
+	tb.Helper()
+	m, err := memory.New(memory.Options{Store: db, Now: func() time.Time { return time.UnixMilli(1_710_000_000_000).UTC() },
+		Owner: func(o claw.Origin) string {
+			if o.Channel == "telegram" {
+				return "telegram:" + o.User
+			}
+			return claw.Owner
+		}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { m.Close() })
+	return m
+}
+
+// BenchmarkMemories measures what a turn waits for, with 100,000 memories.
+func BenchmarkMemories(b *testing.B) {
+	db, _ := filled(b, many)
+	m := remembering(b, db)
+	v := newVocabulary(2)
+	pick := func(from, to int) string { return v.words[from+v.rand.IntN(to-from)] }
+	for _, kind := range []struct {
+		name  string
+		query func() string
+		do    func(string) error
+	}{
+		{"selective", func() string { return pick(5000, 15000) }, nil},
+		{"two words", func() string { return pick(100, 1000) + " " + pick(100, 1000) }, nil},
+		{"two common words", func() string { return pick(10, 100) + " " + pick(10, 100) }, nil},
+		{"most common words", func() string { return strings.Join(v.words[:1+v.rand.IntN(6)], " ") }, nil},
+		{"mixed", func() string { return pick(0, 20) + " " + pick(1000, 3000) }, nil},
+		{"head of a word", func() string { w := pick(500, 15000); return w[:min(len(w), 4)] }, nil},
+		{"message of 20 words", func() string { return v.sentence(20, 20) }, func(q string) error {
+			_, err := m.Recall(context.Background(), claw.Origin{Channel: "terminal"}, q)
+			return err
+		}},
+		{"message of common words", func() string { return strings.Join(v.words[:20], " ") }, func(q string) error {
+			_, err := m.Recall(context.Background(), claw.Origin{Channel: "terminal"}, q)
+			return err
+		}},
+	} {
+		b.Run(strings.ReplaceAll(kind.name, " ", "-"), func(b *testing.B) {
+			do := kind.do
+			if do == nil {
+				do = func(q string) error {
+					_, err := m.Search(context.Background(), claw.Owner, q, 10)
+					return err
+				}
+			}
+			var took []time.Duration
+			for b.Loop() {
+				q := kind.query()
+				at := time.Now()
+				if err := do(q); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(at))
+			}
+			slices.Sort(took)
+			at := func(p float64) float64 {
+				return float64(took[min(len(took)-1, int(math.Ceil(p*float64(len(took)))))].Microseconds()) / 1000
+			}
+			b.ReportMetric(at(0.5), "p50-ms")
+			b.ReportMetric(at(0.99), "p99-ms")
+		})
+	}
+	_ = fmt.Sprint
+}
