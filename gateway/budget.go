@@ -15,7 +15,7 @@ import (
 type spending interface {
 	UsageSince(ctx context.Context, since time.Time) (u claw.Usage, upto int64, err error)
 	UsageAfter(ctx context.Context, since time.Time, after int64) (u claw.Usage, upto int64, err error)
-	TaskUsage(ctx context.Context, session claw.SessionID) (task string, u claw.Usage, err error)
+	TaskOf(ctx context.Context, session claw.SessionID) (claw.Task, bool, error)
 }
 
 // budget holds the limits of tokens against what was spent. Every token counts the same, whether it was
@@ -26,10 +26,7 @@ type spending interface {
 type budget struct {
 	limits config.Limits
 	store  spending
-	// allowance is how many tokens a task may spend in all: more than the limit once its user said "go on".
-	// Zero is the limit.
-	allowance func(ctx context.Context, task string) (int64, error)
-	now       func() time.Time
+	now    func() time.Time
 	// announce says a sentence to everybody.
 	announce func(key, text string)
 
@@ -63,22 +60,16 @@ func (b *budget) spendTask(ctx context.Context, session claw.SessionID) (string,
 	if b.limits.TokensPerTask <= 0 {
 		return "", nil
 	}
-	task, used, err := b.store.TaskUsage(ctx, session)
-	if err != nil || task == "" {
+	task, ok, err := b.store.TaskOf(ctx, session)
+	if err != nil || !ok {
 		return "", err
 	}
-	allowed, err := b.allowance(ctx, task)
-	if err != nil {
-		return "", err
-	}
-	if allowed <= 0 {
-		allowed = b.limits.TokensPerTask
-	}
-	if total(used) < allowed {
+	used, allowed := total(task.Usage), int64(max(task.Grants, 1))*b.limits.TokensPerTask
+	if used < allowed {
 		return "", nil
 	}
 	return fmt.Sprintf(`Paused: this task has spent %s tokens of the %s that it may. Say "go on" to allow %s more; limits.tokensPerTask in secureclaw.yaml sets how much that is.`,
-		grouped(total(used)), grouped(allowed), grouped(b.limits.TokensPerTask)), nil
+		grouped(used), grouped(allowed), grouped(b.limits.TokensPerTask)), nil
 }
 
 // today is what was spent since midnight, and that midnight. It reads only what was written since the last time.
@@ -141,6 +132,3 @@ func grouped(n int64) string {
 	}
 	return text
 }
-
-// allowance is what a task may spend beyond the limit.
-func allowance(context.Context, string) (int64, error) { return 0, nil }

@@ -39,8 +39,7 @@ func newPurse(t *testing.T, limits config.Limits) *purse {
 	p := &purse{t: t, db: db, at: time.Date(2026, 10, 24, 18, 30, 0, 0, zone)}
 	p.budget = &budget{
 		limits: limits, store: db, now: func() time.Time { return p.at },
-		allowance: func(context.Context, string) (int64, error) { return 0, nil },
-		announce:  func(key, text string) { p.told = append(p.told, key+": "+text) },
+		announce: func(key, text string) { p.told = append(p.told, key+": "+text) },
 	}
 	return p
 }
@@ -129,13 +128,23 @@ func TestTodayIsExact(t *testing.T) {
 
 func TestTokensPerTask(t *testing.T) {
 	p := newPurse(t, config.Limits{TokensPerTask: 1000})
-	for _, s := range []claw.Session{{ID: "talk", Created: p.at}, {ID: "one", Parent: "talk", Task: "t1", Created: p.at}, {ID: "two", Parent: "talk", Task: "t1", Created: p.at}, {ID: "else", Parent: "talk", Task: "t2", Created: p.at}} {
-		if _, err := p.db.CreateSession(t.Context(), s); err != nil {
+	if _, err := p.db.CreateSession(t.Context(), claw.Session{ID: "talk", Created: p.at}); err != nil {
+		t.Fatal(err)
+	}
+	first := claw.Task{ID: "t1", Session: "talk", Message: "m1", Grants: 1, Planning: claw.Usage{Input: 100}}
+	second := claw.Task{ID: "t2", Session: "talk", Message: "m2"}
+	for _, task := range []claw.Task{first, second} {
+		if ok, err := p.db.CreateTask(t.Context(), task); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+	}
+	for session, task := range map[claw.SessionID]claw.Task{"one": first, "two": first, "else": second} {
+		if err := p.db.BeginIteration(t.Context(), task, claw.Session{ID: session, Created: p.at}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	p.spent("talk", claw.Origin{}, claw.Usage{Input: 5000})
-	p.spent("one", claw.Origin{}, claw.Usage{Input: 600})
+	p.spent("one", claw.Origin{}, claw.Usage{Input: 500}) // and 100 for its plan
 	p.says("one")
 	p.says("talk")
 	p.spent("two", claw.Origin{}, claw.Usage{CacheRead: 400})
@@ -146,7 +155,10 @@ func TestTokensPerTask(t *testing.T) {
 		t.Errorf("everybody was told of one task: %q", p.told)
 	}
 	// "go on" gives more.
-	p.allowance = func(_ context.Context, task string) (int64, error) { return map[string]int64{"t1": 2000}[task], nil }
+	first.Grants = 2
+	if err := p.db.SaveTask(t.Context(), first, "", nil); err != nil {
+		t.Fatal(err)
+	}
 	p.says("two")
 	p.spent("two", claw.Origin{}, claw.Usage{Output: 1000})
 	p.says("one", "2,000 tokens of the 2,000", "allow 1,000 more")

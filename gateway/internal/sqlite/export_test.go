@@ -7,5 +7,5 @@ const DueQuery = dueItems
 const (
 	UsageSinceQuery = usageSince
 	UsageAfterQuery = usageAfter
-	TaskUsageQuery  = taskUsage
+	TaskOfClause    = taskOf
 )

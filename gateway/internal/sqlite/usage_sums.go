@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"fmt"
 	"time"
 
@@ -26,7 +25,7 @@ const quarter = 15 * 60 * 1000
 // UsageRow is what was spent under one name.
 type UsageRow struct {
 	Name  string
-	About string    // of a session its title
+	About string    // of a session its title, of a task its request
 	At    time.Time // of a quarter its beginning, else the last call
 	Calls int64
 	Usage claw.Usage
@@ -37,7 +36,7 @@ var usageNames = map[string]struct{ name, about, from string }{
 	ByQuarter:   {fmt.Sprint("u.at / ", quarter), "''", "usage u WHERE u.at >= ?"},
 	BySession:   {"coalesce(nullif(s.parent, ''), u.session)", "coalesce((SELECT title FROM sessions WHERE id = coalesce(nullif(s.parent, ''), u.session)), '')", "usage u LEFT JOIN sessions s ON s.id = u.session WHERE u.at >= ?"},
 	ByHeartbeat: {"u.user", "''", "usage u WHERE u.channel = '" + string(claw.HeartbeatChannel) + "' AND u.at >= ?"},
-	ByTask:      {"u.task", "''", "usage u WHERE u.task <> '' AND u.at >= ?"},
+	ByTask:      {"u.task", "coalesce((SELECT task_json ->> '$.request' FROM tasks WHERE id = u.task), '')", "usage u WHERE u.task <> '' AND u.at >= ?"},
 	ByModel:     {"u.model", "''", "usage u WHERE u.at >= ?"},
 }
 
@@ -49,7 +48,7 @@ const tokens = `coalesce(sum(input), 0), coalesce(sum(output), 0), coalesce(sum(
 const (
 	usageSince = `SELECT (SELECT max(rowid) FROM usage), ` + tokens + ` FROM usage INDEXED BY usage_at WHERE at >= ?`
 	usageAfter = `SELECT (SELECT max(rowid) FROM usage), ` + tokens + ` FROM usage NOT INDEXED WHERE rowid > ? AND at >= ?`
-	taskUsage  = `SELECT ` + tokens + ` FROM usage INDEXED BY usage_task WHERE task = ? AND task <> ''`
+	taskOf     = `WHERE t.id = (SELECT task FROM sessions WHERE id = ? AND task <> '')`
 )
 
 func usageOf(u *claw.Usage) []any { return []any{&u.Input, &u.Output, &u.CacheRead, &u.CacheWrite} }
@@ -102,15 +101,8 @@ func (db *DB) UsageAfter(ctx context.Context, since time.Time, after int64) (u c
 	return u, last.Int64, explain(err)
 }
 
-// TaskUsage returns the task that a session works for and what that task has spent so far; the task is
-// empty for a session that works for none.
-func (db *DB) TaskUsage(ctx context.Context, session claw.SessionID) (task string, u claw.Usage, err error) {
-	err = db.read.QueryRowContext(ctx, `SELECT task FROM sessions WHERE id = ?`, string(session)).Scan(&task)
-	if errors.Is(err, sql.ErrNoRows) || err == nil && task == "" {
-		return "", claw.Usage{}, nil
-	}
-	if err == nil {
-		err = db.read.QueryRowContext(ctx, taskUsage, task).Scan(usageOf(&u)...)
-	}
-	return task, u, explain(err)
+// TaskOf returns the task that a session works for, with what that task has spent so far; false for a
+// session that works for none.
+func (db *DB) TaskOf(ctx context.Context, session claw.SessionID) (claw.Task, bool, error) {
+	return one(db.tasks(ctx, taskOf, string(session)))
 }
