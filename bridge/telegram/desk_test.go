@@ -126,6 +126,8 @@ func yes(up wire.Up) []wire.Down {
 		return ok(up.Decide.Ref)
 	case up.Ask != nil:
 		return ok(up.Ask.Ref)
+	case up.Tap != nil:
+		return []wire.Down{{Answer: &wire.Answer{Ref: up.Tap.Ref, Said: "done"}}}
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package telegram
 import (
 	"context"
 	"time"
+
+	"github.com/secureclaw/secureclaw/internal/wire"
 )
 
 // RunFast is Run with waits for tests.
@@ -44,6 +46,25 @@ var Pieces = func(markdown string) (texts []string, files int) {
 	}
 	return texts, files
 }
+
+// MenuData, ParseMenu, Keyboard and PlanText are the menu's and the plan's inside.
+var (
+	MenuData  = menuData
+	ParseMenu = parseMenu
+	PlanText  = planText
+	Keyboard  = func(item int64, rows [][]wire.Button) (keys [][]string) {
+		if m := keyboard(item, rows); m != nil {
+			for _, row := range m.Keyboard {
+				var labels []string
+				for _, k := range row {
+					labels = append(labels, k.Text+"="+k.Data)
+				}
+				keys = append(keys, labels)
+			}
+		}
+		return keys
+	}
+)
 
 // Ledger is the bridge's ledger of updates.
 type Ledger struct{ l *ledger }

@@ -143,9 +143,9 @@ func (s *streams) progress(p wire.Progress) {
 	if r := s.find(p.Run); r != nil {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		r.news, r.since = time.Now(), time.Now()
+		r.news = time.Now()
 		if p.Iteration != r.turn {
-			r.turn, r.text = p.Iteration, ""
+			r.turn, r.text, r.tool, r.since = p.Iteration, "", "", r.news
 		}
 		r.plan = planText(p)
 	}
