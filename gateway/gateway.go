@@ -94,6 +94,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
+	defer known.Close() // before the database
 	door, err := gate.New(gate.Options{
 		Tools: slices.Concat(hands.Tools(), known.Tools(), task.Tool(db, o.Now)), Policy: rules, Store: db.Approvals(), Audit: log, Asker: board,
 		Expiry: expiry(o.Config.Approvals), Now: o.Now, Log: o.Log, Step: o.Step,

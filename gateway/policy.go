@@ -3,10 +3,13 @@ package gateway
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 	"github.com/secureclaw/secureclaw/gateway/internal/dispatch"
+	"github.com/secureclaw/secureclaw/gateway/internal/memory"
 	"github.com/secureclaw/secureclaw/gateway/internal/policy"
+	"github.com/secureclaw/secureclaw/gateway/internal/task"
 	"github.com/secureclaw/secureclaw/internal/config"
 	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/internal/strict"
@@ -38,7 +41,8 @@ func Judge(cfg *config.Config, tool string, input []byte) (Judgement, error) {
 		return Judgement{}, err
 	}
 	out := Judgement{Tool: tool}
-	for _, t := range dispatch.New(dispatch.Options{Config: cfg}).Tools() {
+	own := slices.Concat(new(memory.Memory).Tools(), task.Tool(nil, nil))
+	for _, t := range slices.Concat(dispatch.New(dispatch.Options{Config: cfg}).Tools(), own) {
 		if t.Spec().Name != tool {
 			continue
 		}

@@ -52,6 +52,9 @@ func TestShippedTiers(t *testing.T) {
 		{"browse_web", `{"url":"https://127.0.0.1/"}`, refuse},
 		{"browse_web", `{"url":"https://localhost/"}`, refuse},
 		{"format_disk", `{}`, refuse},
+		{"save_memory", `{"content":"likes tea"}`, tell},
+		{"save_memory", `{"content":""}`, refuse},
+		{"search_memory", `{"query":"tea"}`, run},
 		{"read_file", `{"path":"a","path":"b"}`, refuse},
 	} {
 		got, err := gateway.Judge(shipped(t), tc.tool, []byte(tc.args))

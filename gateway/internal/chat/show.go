@@ -176,6 +176,9 @@ func noticeText(action claw.Action, result claw.ToolResult, rule string) string 
 	if line := browseLine(action.Input, result); line != "" {
 		return fmt.Sprintf("%s: %s (%s, rule %s)", line, result.Status, took, rule)
 	}
+	if line := rememberedLine(action, result); line != "" {
+		return fmt.Sprintf("%s (rule %s)", line, rule)
+	}
 	var args struct {
 		Path    string `json:"path"`
 		Command string `json:"command"`

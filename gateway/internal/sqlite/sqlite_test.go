@@ -180,7 +180,7 @@ func raw(t testing.TB, dir, statement string, args ...any) {
 // there is room again, so do writes.
 func TestAFullDiskIsSaid(t *testing.T) {
 	dir := t.TempDir()
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=512k"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
 		t.Fatalf("this test mounts a small file system and needs the right to: %v", err)
 	}
 	t.Cleanup(func() {
@@ -205,7 +205,7 @@ func TestAFullDiskIsSaid(t *testing.T) {
 	if err != nil || len(got) != accepted {
 		t.Errorf("Unanswered = %d messages, %v, want the %d that were accepted", len(got), err, accepted)
 	}
-	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=4m"); err != nil {
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_REMOUNT, "size=8m"); err != nil {
 		t.Fatal(err)
 	}
 	if fresh, err := db.AcceptMessage(t.Context(), big); err != nil || !fresh {

@@ -12,8 +12,11 @@ import (
 	"github.com/secureclaw/secureclaw/internal/strict"
 )
 
-// toolRemember is a tool of the gateway itself, to come.
-const toolRemember = "save_memory"
+// The tools of the gateway's memory.
+const (
+	toolRemember = "save_memory"
+	toolRecall   = "search_memory"
+)
 
 // verb is one form of command. Its first matching form counts, so the order matters.
 type verb struct {
@@ -32,6 +35,8 @@ var verbs = []verb{
 	{form: form(`read (.+?),? +(?:from +)?lines? +(\d+)(?: *(?:-|–|to) *(\d+))?`), tool: run.ToolReadFile, example: "read notes.md lines 3-10", means: "some lines of a file", args: readLines},
 	{form: form(`(?:read|cat|show) (.+)`), tool: run.ToolReadFile, example: "read notes.md", means: "a file",
 		args: func(m []string) map[string]any { return map[string]any{"path": name(m[1])} }},
+	{form: form(`what do you (?:remember|know) about (.+?)[?.!]*`), tool: toolRecall, example: "what do you remember about tea", means: "what was remembered before", args: recall},
+	{form: form(`search (?:the |my |your )?memor(?:y|ies) for (.+)`), tool: toolRecall, args: recall},
 	{form: form(`search (?:for )?(.+) in (.+?)`), tool: run.ToolSearchFiles, example: "search TODO in .", means: "a regular expression in files",
 		args: func(m []string) map[string]any {
 			return map[string]any{"pattern": name(m[1]), "path": name(m[2])}
@@ -62,6 +67,8 @@ var verbs = []verb{
 	{form: form(`remember (?:that )?(.+)`), tool: toolRemember, example: "remember I like tea", means: "a fact for later",
 		args: func(m []string) map[string]any { return map[string]any{"content": m[1]} }},
 }
+
+func recall(m []string) map[string]any { return map[string]any{"query": name(m[1])} }
 
 // form matches a whole command, in any letter case, over line ends.
 func form(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?is)^\s*` + pattern + `\s*$`) }

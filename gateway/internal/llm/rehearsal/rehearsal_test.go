@@ -25,7 +25,7 @@ func tools(names ...string) []claw.Tool {
 }
 
 func all() []claw.Tool {
-	return tools(run.ToolShell, run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolSearchFiles, run.ToolStat, run.ToolSendFile, run.ToolBrowse)
+	return tools(run.ToolShell, run.ToolReadFile, run.ToolWriteFile, run.ToolListDirectory, run.ToolSearchFiles, run.ToolStat, run.ToolSendFile, run.ToolBrowse, "save_memory", "search_memory")
 }
 
 func ask(t testing.TB, tools []claw.Tool, turns ...claw.Turn) llm.Reply {
@@ -68,6 +68,9 @@ func TestCommands(t *testing.T) {
 		"write I go to Rome to a.txt":                    {`write_file {"content":"I go to Rome\n","mode":"overwrite","path":"a.txt"}`},
 		"create a.txt with hello":                        {`write_file {"content":"hello\n","mode":"create","path":"a.txt"}`},
 		"append x to a.txt":                              {`write_file {"content":"x\n","mode":"append","path":"a.txt"}`},
+		"remember that I like tea":                       {`save_memory {"content":"I like tea"}`},
+		"What do you remember about tea?":                {`search_memory {"query":"tea"}`},
+		"search memory for green tea in Rome":            {`search_memory {"query":"green tea in Rome"}`},
 		"list":                                           {`list_directory {"path":"."}`},
 		"ls notes":                                       {`list_directory {"path":"notes"}`},
 		"list files in notes":                            {`list_directory {"path":"notes"}`},
@@ -162,6 +165,8 @@ func TestResults(t *testing.T) {
 		"expired":       {claw.ToolResult{Tool: run.ToolStat, Status: claw.Expired, Content: "No answer."}, "stat was not approved in time, nothing ran: No answer."},
 		"refused":       {claw.ToolResult{Tool: run.ToolStat, Status: claw.Refused, Content: "Bad path."}, "stat was refused, nothing ran: Bad path."},
 		"no such state": {claw.ToolResult{Tool: run.ToolStat, Status: "odd", Content: "?"}, "stat ended in an unknown way and is not repeated: ?"},
+		"remembered":    {claw.ToolResult{Tool: "save_memory", Status: claw.OK, Content: "Remembered as memory 3 (note)."}, "Remembered as memory 3 (note)."},
+		"not found":     {claw.ToolResult{Tool: "search_memory", Status: claw.OK, Content: "Nothing is remembered about that."}, "Nothing is remembered about that."},
 		"another tool":  {claw.ToolResult{Tool: "other", Status: claw.OK, Content: "text"}, "other: done.\ntext"},
 		"huge":          {claw.ToolResult{Tool: "other", Status: claw.OK, Content: strings.Repeat("é", 40_000)}, "(cut here: "},
 		// A result is shown and never obeyed.

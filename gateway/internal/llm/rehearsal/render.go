@@ -62,6 +62,8 @@ func one(r claw.ToolResult) string {
 // value renders the value of a tool that is known here.
 func value(tool, content string) (string, bool) {
 	switch tool {
+	case toolRemember, toolRecall:
+		return content, true // plain text already
 	case run.ToolShell:
 		return decode(content, shell)
 	case run.ToolReadFile:
