@@ -106,7 +106,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		newInitCmd(g), newUpCmd(g), newChatCmd(g), newStatusCmd(g),
 		newApprovalsCmd(g), newApproveCmd(g), newDenyCmd(g),
-		newUsageCmd(g),
+		newMemoriesCmd(g), newSessionsCmd(g), newHeartbeatsCmd(g), newUsageCmd(g),
 		newConfigCmd(g), newPolicyCmd(g), newAuditCmd(g), newBenchCmd(g), newVersionCmd(g),
 		newGatewayCmd(g), newRunnerCmd(g), newBridgeCmd(g),
 	)

@@ -2,10 +2,14 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/secureclaw/secureclaw/internal/strict"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
+
+// longTimeout is for what goes through all that is kept.
+const longTimeout = time.Hour
 
 // manage asks the gateway about what it keeps, or changes it. What is a name of package wire, args and
 // the value are of the types that stand beside it there.
