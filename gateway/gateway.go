@@ -85,7 +85,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	var desk *chat.Desk // made last; nothing is shown before it serves
 	box := newOutbox(o, db, log, func() *chat.Desk { return desk })
-	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: users(o), Inbox: inbox(o.Config), Now: o.Now, Log: o.Log})
+	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: users(o), Inbox: inbox(o.Config), Root: root(db), Now: o.Now, Log: o.Log})
 	hands := dispatch.New(dispatch.Options{
 		Socket: o.RunnerSocket, Program: "secureclaw " + o.Version, Minter: capability.NewMinter(mintKey, o.Now), Config: o.Config,
 		Deliver: board.Deliver, Keep: board.Keep, Egress: egress(o, log),
@@ -130,7 +130,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	kept := &keep{o: o, db: db, memory: known, clock: clock, budget: purse, note: note(o, log), desk: func() *chat.Desk { return desk }}
 	desk = chat.New(chat.Options{
-		Board: board, Agent: tasks, Gate: door, Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
+		Board: board, Agent: tasks, Tasks: tasks, Gate: door, Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
 		Clock: clock, Memories: known, Manage: kept.managers(), Inbox: inbox(o.Config), LateAfter: time.Duration(o.Config.Approvals.LateAfter),
 		Note:    note(o, log),
 		Journal: journal(o, log),
@@ -163,6 +163,19 @@ func Run(ctx context.Context, o Options) (err error) {
 		watched = &browsing{status: hands.Status, announce: board.Announce, note: note(o, log), now: o.Now, off: wasOff(ctx, o)}
 	}
 	return serve(ctx, desk, door, clock, watched, ln)
+}
+
+// root finds the conversation that a session works for. One that cannot be read is its own: it only decides
+// who looks on.
+func root(db *sqlite.DB) func(claw.SessionID) claw.SessionID {
+	return func(session claw.SessionID) claw.SessionID {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		if parent, err := db.Parent(ctx, session); err == nil && parent != "" {
+			return parent
+		}
+		return session
+	}
 }
 
 // serve runs the loops of the gateway; the end of desk or door ends the others. watched may be nil.

@@ -40,8 +40,11 @@ func (b *Board) cards(a gate.Approval, key string) []outbox.Item {
 
 // Notify tells what ran without being asked about.
 func (b *Board) Notify(call gate.Call, action claw.Action, result claw.ToolResult, rule string) {
-	text := noticeText(action, result, rule)
-	b.all(wire.Down{Notice: &wire.Notice{Session: string(call.Session), Text: text}})
+	text, session := noticeText(action, result, rule), call.Session
+	if b.o.Root != nil {
+		session = b.o.Root(session)
+	}
+	b.all(wire.Down{Notice: &wire.Notice{Session: string(session), Text: text}})
 	if isMessenger(call.Origin.Channel) || call.Origin.Channel == claw.HeartbeatChannel {
 		for _, to := range b.o.Users.addressees(call.Origin) {
 			b.putNow(to.text("notice:"+string(call.ID), escape(text), b.o.Now()))

@@ -19,7 +19,7 @@ const queueLength = 4096
 // maxQueued is about how many bytes may wait for one channel.
 const maxQueued = 16 << 20
 
-// BoardOptions is what a Board is made of; all fields but Inbox are required.
+// BoardOptions is what a Board is made of; all fields but Inbox and Root are required.
 type BoardOptions struct {
 	// Outbox shows to the users of messengers what must not be lost.
 	Outbox *outbox.Outbox
@@ -27,8 +27,10 @@ type BoardOptions struct {
 	Users Users
 	// Inbox takes the pictures that calls bring. The zero Inbox takes none.
 	Inbox Inbox
-	Now   func() time.Time
-	Log   *slog.Logger
+	// Root is the conversation that a session works for, for those who look at that one; nil for itself.
+	Root func(claw.SessionID) claw.SessionID
+	Now  func() time.Time
+	Log  *slog.Logger
 }
 
 // Board shows the same things to every user that they concern: questions, their answers, what ran

@@ -87,6 +87,7 @@ type Store interface {
 type Options struct {
 	Board  *Board
 	Agent  Agent
+	Tasks  Tasks // optional
 	Gate   Gate
 	Store  Store
 	Status func(ctx context.Context) wire.GatewayStatus

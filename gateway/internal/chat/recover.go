@@ -22,9 +22,32 @@ import (
 //	the last turn is the model's answer     → that is the reply; the model is not asked again, for its
 //	                                          second answer could be a call, and an effect twice
 //	reply stored                            → nothing: the item that shows it was stored with it
+//	the message has a task                  → the task knows where it stands, see [Tasks]
 //
 // An open question is answered later: the gate runs the call once and hands its result to the
 // board, and resumeLoop goes on from there. Commands are carried out again: each of them may be.
+
+// Tasks are messages that are answered in several turns, each in a conversation of its own that works
+// for that of the message.
+type Tasks interface {
+	// Resume goes on with the task of a message, or returns the answer that it has; false when there is no task.
+	// It returns agent.ErrWaiting while a human is asked.
+	Resume(ctx context.Context, msg claw.Message, run claw.RunID, w agent.Watcher) (agent.Answer, bool, error)
+	// Stop ends the task of a message that nothing works on, without asking the model.
+	Stop(ctx context.Context, msg claw.Message, w agent.Watcher) (agent.Answer, bool, error)
+	// Root is the conversation that a session works for: itself, when it works for none.
+	Root(ctx context.Context, session claw.SessionID) (claw.SessionID, error)
+	// Iteration is the session that works for a conversation now, empty when none does.
+	Iteration(ctx context.Context, session claw.SessionID) (claw.SessionID, error)
+}
+
+// root is the conversation that a session works for.
+func (d *Desk) root(ctx context.Context, session claw.SessionID) (claw.SessionID, error) {
+	if d.o.Tasks == nil {
+		return session, nil
+	}
+	return d.o.Tasks.Root(ctx, session)
+}
 
 // project puts the card of every open question into the outbox. Those that are there stay as they
 // are; one that an earlier life could not put any more is shown now.
@@ -67,7 +90,7 @@ func (d *Desk) recover(ctx context.Context) error {
 	for i, msg := range messages {
 		switch {
 		case stopped[i]:
-			if err := d.o.Gate.Cancel(ctx, msg.Session); err != nil {
+			if err := d.withdraw(ctx, msg.Session); err != nil {
 				return err
 			}
 			d.enqueue(ctx, d.abandonJob(msg))
@@ -89,30 +112,27 @@ func (d *Desk) resumeLoop(ctx context.Context) {
 		case <-d.o.Board.wake:
 		}
 		for _, session := range d.o.Board.takeResumed() {
-			var msg claw.Message
-			found := false
+			var waiting []claw.Message
 			d.persist(ctx, "that "+string(session)+" goes on", func(ctx context.Context) (err error) {
-				msg, found, err = d.waitingMessage(ctx, session)
+				waiting, err = d.waitingMessages(ctx, session)
 				return err
 			})
-			if found {
+			for _, msg := range waiting {
 				d.enqueue(ctx, d.reviveJob(msg))
 			}
 		}
 	}
 }
 
-// waitingMessage is the message of a session that has calls and no answer yet.
-func (d *Desk) waitingMessage(ctx context.Context, session claw.SessionID) (claw.Message, bool, error) {
-	messages, err := d.o.Store.Unanswered(ctx)
+// waitingMessages are those that have no answer yet, of a session or of the one that it works for. A call
+// that ended may be of any of them; the others wait on.
+func (d *Desk) waitingMessages(ctx context.Context, session claw.SessionID) ([]claw.Message, error) {
+	session, err := d.root(ctx, session)
 	if err != nil {
-		return claw.Message{}, false, err
+		return nil, err
 	}
-	i := slices.IndexFunc(messages, func(m claw.Message) bool { return m.Session == session && forModel(m) })
-	if i < 0 {
-		return claw.Message{}, false, nil
-	}
-	return messages[i], true, nil
+	messages, err := d.o.Store.Unanswered(ctx)
+	return slices.DeleteFunc(messages, func(m claw.Message) bool { return m.Session != session || !forModel(m) }), err
 }
 
 // reviveJob goes on with a message from wherever the store says that it stands.
@@ -130,6 +150,11 @@ func (d *Desk) reviveJob(msg claw.Message) job {
 			d.forbid(msg.Origin, "message", "no longer on the list of users")
 			return agent.Answer{Outcome: agent.Failed, Text: "You are not on the list of users any more, so this was not answered."}, nil
 		}
+		if d.o.Tasks != nil {
+			if answer, found, err := d.o.Tasks.Resume(ctx, msg, run, w); err != nil || found {
+				return answer, err
+			}
+		}
 		at, err := d.standing(ctx, msg)
 		switch {
 		case err != nil:
@@ -137,7 +162,7 @@ func (d *Desk) reviveJob(msg claw.Message) job {
 		case !at.begun:
 			return fresh.work(ctx, w)
 		case at.answer != "":
-			return agent.Answer{Outcome: agent.Done, Text: at.answer}, nil
+			return agent.Answer{Outcome: at.outcome, Text: at.answer}, nil
 		case at.past:
 			return d.late(ctx, at.turns)
 		}
@@ -152,10 +177,11 @@ func (d *Desk) reviveJob(msg claw.Message) job {
 
 // standing is where the store says that a message stands.
 type standing struct {
-	begun  bool        // it is a turn
-	turns  []claw.Turn // what followed it, up to the next message
-	past   bool        // there is a next message: the conversation moved on
-	answer string      // the model's last word, when there is one
+	begun   bool          // it is a turn
+	turns   []claw.Turn   // what followed it, up to the next message
+	past    bool          // there is a next message: the conversation moved on
+	answer  string        // the model's last word, when there is one
+	outcome agent.Outcome // how the run ended whose last word it is
 }
 
 // calls are those that have no results yet.
@@ -182,7 +208,7 @@ func (d *Desk) standing(ctx context.Context, msg claw.Message) (standing, error)
 		s.turns, s.past = s.turns[:next], true
 	}
 	if n := len(s.turns); n > 0 && s.turns[n-1].Role == claw.Assistant && len(s.turns[n-1].Calls) == 0 {
-		s.answer = s.turns[n-1].Text
+		s.answer, s.outcome = s.turns[n-1].Text, agent.Outcome(cmp.Or(s.turns[n-1].Outcome, string(agent.Done)))
 	}
 	return s, nil
 }

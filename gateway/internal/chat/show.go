@@ -50,6 +50,7 @@ func (w *watcher) Text(delta string) {
 
 // Progress shows how far a task is.
 func (w *watcher) Progress(p claw.Progress) {
+	w.working() // also after a restart, when a task goes on and no job of ours said so
 	frame := &wire.Progress{Run: string(w.run), Iteration: p.Iteration, Most: p.Most}
 	for _, s := range p.Steps {
 		frame.Steps = append(frame.Steps, wire.PlanStep{Text: cut(s.Text, 300), State: string(s.State)})

@@ -20,11 +20,62 @@ type halt struct {
 
 // stop is a terminal's: it cancels what runs and what waits in a session, and withdraws its questions.
 func (d *Desk) stop(ctx context.Context, m *member, in wire.Stop) {
-	if err := d.stopSession(ctx, claw.SessionID(in.Session), &halt{}); err != nil {
+	session, err := d.root(ctx, claw.SessionID(in.Session))
+	if err == nil {
+		err = d.stopSession(ctx, session, &halt{})
+	}
+	if err != nil {
 		m.send(wire.Down{Fault: &wire.Fault{Ref: in.Ref, Code: "store", What: "open questions could not be withdrawn: " + err.Error()}})
 		return
 	}
 	m.send(wire.Down{Answer: &wire.Answer{Ref: in.Ref}})
+}
+
+// StopSession stops a conversation and the tasks in it, given itself or one that works for it, and says in
+// words what it stopped.
+func (d *Desk) StopSession(ctx context.Context, session claw.SessionID) (string, error) {
+	session, err := d.root(ctx, session)
+	if err != nil {
+		return "", err
+	}
+	at := []claw.SessionID{session}
+	if child, err := d.iteration(ctx, session); err != nil {
+		return "", err
+	} else if child != "" {
+		at = append(at, child)
+	}
+	pending, err := d.o.Gate.Pending(ctx)
+	if err != nil {
+		return "", err
+	}
+	var h halt
+	for _, a := range pending {
+		if slices.Contains(at, a.Call.Session) {
+			h.questions++
+		}
+	}
+	if err := d.stopSession(ctx, session, &h); err != nil {
+		return "", err
+	}
+	h.wait(ctx)
+	return h.words(), nil
+}
+
+// iteration is the session that works for a conversation now, empty when none does.
+func (d *Desk) iteration(ctx context.Context, session claw.SessionID) (claw.SessionID, error) {
+	if d.o.Tasks == nil {
+		return "", nil
+	}
+	return d.o.Tasks.Iteration(ctx, session)
+}
+
+// withdraw cancels the questions of a conversation, and those of the iteration that works for it.
+func (d *Desk) withdraw(ctx context.Context, session claw.SessionID) error {
+	child, err := d.iteration(ctx, session)
+	if err == nil && child != "" {
+		err = d.o.Gate.Cancel(ctx, child)
+	}
+	return errors.Join(err, d.o.Gate.Cancel(ctx, session))
 }
 
 // stopUser stops all conversations of a messenger's user. The runs are cancelled when it returns.
@@ -47,13 +98,15 @@ func (d *Desk) stopUser(ctx context.Context, who addressee) (halt, error) {
 	}
 	var h halt
 	pending, err2 := d.o.Gate.Pending(ctx)
+	errs := []error{err, err2}
 	for _, a := range pending {
 		if a.Call.Origin.Channel == who.channel && a.Call.Origin.User == who.user {
-			sessions = append(sessions, a.Call.Session)
+			session, err := d.root(ctx, a.Call.Session)
+			errs = append(errs, err)
+			sessions = append(sessions, session)
 			h.questions++
 		}
 	}
-	errs := []error{err, err2}
 	slices.Sort(sessions)
 	for _, id := range slices.Compact(sessions) {
 		errs = append(errs, d.stopSession(ctx, id, &h))
@@ -112,7 +165,7 @@ func (d *Desk) stopSession(ctx context.Context, session claw.SessionID, h *halt)
 			h.over = append(h.over, d.dropJob(ctx, j))
 		}
 	}
-	err := d.o.Gate.Cancel(ctx, session)
+	err := d.withdraw(ctx, session)
 	if err == nil {
 		err = d.abandon(ctx, session)
 	}
@@ -157,7 +210,7 @@ func (d *Desk) abandonJob(msg claw.Message) job {
 	d.mu.Lock()
 	d.stopped[messageKey(msg)] = true // whatever revives it later abandons it again
 	d.mu.Unlock()
-	return job{run: runOf(msg), msg: msg, revived: true, work: func(ctx context.Context, _ *watcher) (agent.Answer, error) {
+	return job{run: runOf(msg), msg: msg, revived: true, work: func(ctx context.Context, w *watcher) (agent.Answer, error) {
 		open, err := d.isOpen(ctx, msg)
 		if err != nil {
 			return agent.Answer{}, err
@@ -166,6 +219,11 @@ func (d *Desk) abandonJob(msg claw.Message) job {
 			d.forgetStopped(msg)
 			return agent.Answer{}, agent.ErrWaiting
 		}
+		if d.o.Tasks != nil {
+			if answer, found, err := d.o.Tasks.Stop(ctx, msg, w); err != nil || found {
+				return answer, err
+			}
+		}
 		at, err := d.standing(ctx, msg)
 		switch {
 		case err != nil:
@@ -173,7 +231,7 @@ func (d *Desk) abandonJob(msg claw.Message) job {
 		case !at.begun:
 			return agent.Answer{Outcome: agent.Stopped, Text: "Stopped before it began."}, nil
 		case at.answer != "":
-			return agent.Answer{Outcome: agent.Done, Text: at.answer}, nil
+			return agent.Answer{Outcome: at.outcome, Text: at.answer}, nil
 		case at.past:
 			return d.late(ctx, at.turns)
 		}

@@ -50,6 +50,10 @@ func (d *Desk) message(ctx context.Context, m *member, origin claw.Origin, in wi
 		return
 	}
 	msg := claw.Message{ID: in.ID, Session: claw.SessionID(in.Session), Text: in.Text, Origin: origin, Label: claw.UserLabel(), At: d.o.Now()}
+	if root, err := d.root(ctx, msg.Session); err != nil || root != msg.Session {
+		fault("session", "this conversation is a part of a task, and only the task speaks in it")
+		return
+	}
 	run := agent.NewRunID()
 	if !d.room(msg.Session) {
 		fault("busy", fmt.Sprintf("%d messages wait in this session already; stop it or wait", maxWaiting))

@@ -180,6 +180,16 @@ func (db *DB) tasks(ctx context.Context, clause string, args ...any) ([]claw.Tas
 	return out, explain(rows.Err())
 }
 
+// Parent is the session that one works for, empty when it works for none or is not known.
+func (db *DB) Parent(ctx context.Context, session claw.SessionID) (claw.SessionID, error) {
+	var parent claw.SessionID
+	err := db.read.QueryRowContext(ctx, `SELECT parent FROM sessions WHERE id = ?`, string(session)).Scan(&parent)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", nil
+	}
+	return parent, explain(err)
+}
+
 func one(found []claw.Task, err error) (claw.Task, bool, error) {
 	if err != nil || len(found) == 0 {
 		return claw.Task{}, false, err
