@@ -18,15 +18,30 @@ var _ gate.Asker = (*Board)(nil)
 
 // Asked shows a question.
 func (b *Board) Asked(a gate.Approval) {
-	b.all(wire.Down{Card: Card(a)})
+	b.all(wire.Down{Card: b.card(a)})
 	b.put(b.cards(a, "card:"+a.ID)...)
 }
 
 // Decided shows how a question was settled, or how its call ended. The outbox finds by itself which
 // messages show an older state.
 func (b *Board) Decided(a gate.Approval) {
-	b.all(wire.Down{Settled: Card(a)})
+	b.all(wire.Down{Settled: b.card(a)})
 	b.o.Outbox.Wake()
+}
+
+// card is an approval for terminals. Whoever looks at a conversation sees what its iterations ask.
+func (b *Board) card(a gate.Approval) *wire.Card {
+	c := Card(a)
+	c.Session = string(b.root(a.Call.Session))
+	return c
+}
+
+// root is the conversation that a session works for.
+func (b *Board) root(session claw.SessionID) claw.SessionID {
+	if b.o.Root == nil {
+		return session
+	}
+	return b.o.Root(session)
 }
 
 // cards are the items that show an approval to those who are asked.
@@ -40,11 +55,8 @@ func (b *Board) cards(a gate.Approval, key string) []outbox.Item {
 
 // Notify tells what ran without being asked about.
 func (b *Board) Notify(call gate.Call, action claw.Action, result claw.ToolResult, rule string) {
-	text, session := noticeText(action, result, rule), call.Session
-	if b.o.Root != nil {
-		session = b.o.Root(session)
-	}
-	b.all(wire.Down{Notice: &wire.Notice{Session: string(session), Text: text}})
+	text := noticeText(action, result, rule)
+	b.all(wire.Down{Notice: &wire.Notice{Session: string(b.root(call.Session)), Text: text}})
 	if isMessenger(call.Origin.Channel) || call.Origin.Channel == claw.HeartbeatChannel {
 		for _, to := range b.o.Users.addressees(call.Origin) {
 			b.putNow(to.text("notice:"+string(call.ID), escape(text), b.o.Now()))
@@ -84,7 +96,7 @@ func (b *Board) Tell(ctx context.Context, key string, session claw.SessionID, or
 			return fmt.Errorf("%s: %w", key, err)
 		}
 	}
-	notice := wire.Notice{Session: string(session), Text: text}
+	notice := wire.Notice{Session: string(b.root(session)), Text: text}
 	b.mu.Lock()
 	b.told = append(b.told, notice)
 	b.mu.Unlock()

@@ -158,7 +158,7 @@ func Card(a gate.Approval) *wire.Card {
 	return c
 }
 
-func fitCards(approvals []gate.Approval) []wire.Card {
+func (b *Board) fitCards(approvals []gate.Approval) []wire.Card {
 	var cards []wire.Card
 	size := 0
 	for _, a := range approvals {
@@ -166,7 +166,7 @@ func fitCards(approvals []gate.Approval) []wire.Card {
 		if size > maxCardsBytes && len(cards) > 0 {
 			break // the rest comes once these are decided
 		}
-		cards = append(cards, *Card(a))
+		cards = append(cards, *b.card(a))
 	}
 	return cards
 }

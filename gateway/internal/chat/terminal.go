@@ -131,14 +131,14 @@ func (d *Desk) query(ctx context.Context, m *member, in wire.Query) {
 			fault("store", err.Error())
 			return
 		}
-		answer.Cards = fitCards(pending)
+		answer.Cards = d.o.Board.fitCards(pending)
 	case wire.QueryApproval:
 		approval, err := d.o.Gate.Approval(ctx, in.ID)
 		if err != nil {
 			fault("unknown", fmt.Sprintf("there is no approval %q", in.ID))
 			return
 		}
-		answer.Cards = []wire.Card{*Card(approval)}
+		answer.Cards = []wire.Card{*d.o.Board.card(approval)}
 	default:
 		fault("query", fmt.Sprintf("unknown query %q", in.What))
 		return
