@@ -58,7 +58,7 @@ and the id when --no-wait is given. No flag approves anything.`,
 type document struct {
 	Session  string      `json:"session"`
 	Run      string      `json:"run"`
-	Outcome  string      `json:"outcome"` // done, stopped, limit, failed, or waiting (with --no-wait)
+	Outcome  string      `json:"outcome"` // done, stopped, limit, paused, failed, or waiting (with --no-wait)
 	Reply    string      `json:"reply"`
 	Model    string      `json:"model"`
 	Calls    []wire.Step `json:"calls"`

@@ -20,7 +20,14 @@ const chatHelp = `/new      start a fresh conversation
 /status   say what runs
 /help     this text
 /quit     leave (after make run this stops everything)
+What is remembered, said and done on a clock: secureclaw memories, sessions, heartbeats (in another terminal)
 `
+
+// elsewhere are commands of messengers, and the verbs that do the same here.
+var elsewhere = map[string]string{
+	"/memories": "secureclaw memories", "/forget": "secureclaw memories forget TOPIC", "/heartbeats": "secureclaw heartbeats",
+	"/sessions": "secureclaw sessions", "/usage": "secureclaw usage",
+}
 
 // conversation is a terminal chat: one goroutine reads frames, one reads lines.
 type conversation struct {
@@ -30,6 +37,7 @@ type conversation struct {
 	mu       sync.Mutex
 	session  string
 	run      string       // of the message that is being answered
+	plan     shownPlan    // of that run
 	streamed bool         // text of the reply is on the screen already
 	midLine  bool         // the cursor is behind text
 	cards    []*wire.Card // that wait for an answer, oldest first
@@ -181,6 +189,11 @@ func (c *conversation) line(line string) (quit bool, err error) {
 	case "/status":
 		return false, c.conn.Send(wire.Up{Query: &wire.Query{Ref: newRef(), What: wire.QueryStatus}})
 	default:
+		if verb := elsewhere[strings.Fields(text)[0]]; verb != "" {
+			fmt.Fprintf(c.out, "(in another terminal: %s)\n", verb)
+			c.promptLocked()
+			return false, nil
+		}
 		if strings.HasPrefix(text, "/") {
 			fmt.Fprintf(c.out, "unknown command %s\n%s", visibleLine(text), chatHelp)
 			c.promptLocked()

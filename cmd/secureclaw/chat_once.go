@@ -22,6 +22,7 @@ func chatOnce(ctx context.Context, conn *wire.Conn, o once) error {
 	}
 	doc := document{Session: o.session, Calls: []wire.Step{}}
 	var asked *wire.Card
+	var shown shownPlan
 	err := receive(ctx, conn, func(down wire.Down) (bool, error) {
 		switch {
 		case down.Fault != nil && (down.Fault.Ref == id || down.Fault.Ref == ""):
@@ -33,6 +34,8 @@ func chatOnce(ctx context.Context, conn *wire.Conn, o once) error {
 			if !o.json {
 				fmt.Fprintln(o.stderr, stepLine(*down.Step))
 			}
+		case down.Progress != nil && down.Progress.Run == doc.Run && !o.json:
+			shown.show(o.stderr, *down.Progress)
 		case down.Card != nil && down.Card.Session == o.session:
 			if o.noWait {
 				asked = down.Card

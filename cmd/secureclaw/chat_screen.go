@@ -27,6 +27,10 @@ func (c *conversation) down(d wire.Down) {
 		c.freshLine()
 		fmt.Fprintf(c.out, "  %s\n", stepLine(*d.Step))
 		c.streamed = false
+	case d.Progress != nil && d.Progress.Run == c.run:
+		c.freshLine()
+		c.plan.show(c.out, *d.Progress)
+		c.streamed = false
 	case d.Card != nil:
 		c.freshLine()
 		c.cards = append(c.cards, d.Card)

@@ -200,20 +200,6 @@ func printTask(w io.Writer, t wire.Task) {
 	printSteps(w, t.Steps)
 }
 
-// printSteps shows the steps of a plan. A tick is the model's word.
-func printSteps(w io.Writer, steps []wire.PlanStep) {
-	for i, s := range steps {
-		mark := "☐"
-		switch s.State {
-		case "now":
-			mark = "▸"
-		case "done":
-			mark = "☑"
-		}
-		fmt.Fprintf(w, "  %s %d. %s\n", mark, i+1, shortLine(s.Text, 300))
-	}
-}
-
 // printTurn shows one turn. What was said stands behind a mark that no words can make.
 func printTurn(w io.Writer, t wire.SessionTurn) {
 	for _, r := range t.Results {
