@@ -2,7 +2,6 @@ package sqlite_test
 
 import (
 	"context"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -156,5 +155,32 @@ func BenchmarkMemories(b *testing.B) {
 			b.ReportMetric(at(0.99), "p99-ms")
 		})
 	}
-	_ = fmt.Sprint
+}
+
+// missedOf draws memories, asks with five words of each, as a message would have them, and counts how
+// often the memory is not among the first five.
+func missedOf(tb testing.TB, db *sqlite.DB, m *memory.Memory, n int, r *rand.Rand) int {
+	tb.Helper()
+	scope, err := db.MemoryScope(context.Background(), claw.Owner)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	missed := 0
+	for range n {
+		id := 1 + r.Int64N(int64(scope.Count))
+		one, err := m.Memories(context.Background(), []int64{id})
+		if err != nil || len(one) != 1 {
+			tb.Fatal(one, err)
+		}
+		words := strings.Fields(one[0].Content)
+		r.Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
+		found, err := m.Search(context.Background(), claw.Owner, strings.Join(words[:5], " "), 5)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if !slices.ContainsFunc(found, func(f claw.Memory) bool { return f.ID == id }) {
+			missed++
+		}
+	}
+	return missed
 }

@@ -112,7 +112,7 @@ func (e *eraser) erase(ctx context.Context) error {
 		change            func(string) (string, error)
 	}{
 		// The turns come first: they tell which calls saved the words.
-		{"turns", "turn_json", theirs + `(instr(X, '` + memory.ToolSave + `') > 0 OR ` + hasWords + `)`, e.turn},
+		{"turns", "turn_json", theirs + `(instr($, '` + memory.ToolSave + `') > 0 OR ` + hasWords + `)`, e.turn},
 		{"messages", "message_json", theirs + `state = 'answered' AND ` + hasWords, e.json},
 		{"messages", "reply", theirs + `state = 'answered' AND reply IS NOT NULL AND ` + hasWords, e.text},
 		{"summaries", "text", theirs + hasWords, e.text},
@@ -121,7 +121,7 @@ func (e *eraser) erase(ctx context.Context) error {
 		{"approvals", "result_json", theirs + endedApproval + ` AND result_json IS NOT NULL AND ` + hasWords, e.json},
 		{"approvals", "action_json", theirs + endedApproval + ` AND ` + hasWords, e.json},
 	} {
-		of := strings.ReplaceAll(part.of, "X", part.column)
+		of := strings.ReplaceAll(part.of, "$", part.column)
 		if err := e.rewrite(ctx, part.table, part.column, of, part.change, string(list), string(needles)); err != nil {
 			return fmt.Errorf("forget in %s: %w", part.table, err)
 		}
@@ -155,8 +155,8 @@ func (e *eraser) sessions(ctx context.Context) ([]string, error) {
 	return out, rows.Err()
 }
 
-// hasWords is a condition on the column X: it has one of the needles of ?2.
-const hasWords = `EXISTS (SELECT 1 FROM json_each(?2) WHERE instr(X, value) > 0)`
+// hasWords is a condition on the column $: it has one of the needles of ?2.
+const hasWords = `EXISTS (SELECT 1 FROM json_each(?2) WHERE instr($, value) > 0)`
 
 // needles are what is looked for in a row before it is read: words that are long enough, as they are, as
 // JSON, and as JSON in JSON. Of several lines the longest is looked for, because each may have a mark before it.
@@ -332,7 +332,7 @@ func (e *eraser) outbox(ctx context.Context, needles string) error {
 	if err != nil {
 		return err
 	}
-	return e.rewrite(ctx, "outbox", "text", `channel || char(0) || user IN (SELECT value FROM json_each(?1)) AND state <> 'due' AND `+strings.ReplaceAll(hasWords, "X", "text"),
+	return e.rewrite(ctx, "outbox", "text", `channel || char(0) || user IN (SELECT value FROM json_each(?1)) AND state <> 'due' AND `+strings.ReplaceAll(hasWords, "$", "text"),
 		e.text, string(list), needles)
 }
 
