@@ -198,7 +198,7 @@ func (k *keep) sessionsStop(ctx context.Context, in wire.SessionsStop) (*wire.Se
 	if err != nil {
 		return nil, err
 	}
-	said, err := k.desk().Halt(ctx, s.ID)
+	said, err := k.desk().StopSession(ctx, s.ID)
 	if err != nil {
 		return nil, err
 	}

@@ -1,10 +1,6 @@
 package chat
 
-import (
-	"context"
-
-	"github.com/secureclaw/secureclaw/gateway/internal/claw"
-)
+import "github.com/secureclaw/secureclaw/gateway/internal/claw"
 
 // AtWork are the sessions in which something runs or waits for its turn.
 func (d *Desk) AtWork() map[claw.SessionID]bool {
@@ -15,14 +11,4 @@ func (d *Desk) AtWork() map[claw.SessionID]bool {
 		out[id] = true
 	}
 	return out
-}
-
-// Halt stops a conversation, and says in words what it stopped.
-func (d *Desk) Halt(ctx context.Context, session claw.SessionID) (string, error) {
-	var h halt
-	if err := d.stopSession(ctx, session, &h); err != nil {
-		return "", err
-	}
-	h.wait(ctx)
-	return h.words(), nil
 }
