@@ -1,6 +1,8 @@
 package chat_test
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +23,7 @@ import (
 	"github.com/secureclaw/secureclaw/gateway/internal/llm"
 	"github.com/secureclaw/secureclaw/gateway/internal/outbox"
 	"github.com/secureclaw/secureclaw/gateway/internal/sqlite"
+	"github.com/secureclaw/secureclaw/gateway/internal/task"
 	"github.com/secureclaw/secureclaw/internal/strict"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
@@ -44,6 +47,7 @@ type house struct {
 	kept  chat.Memories
 	wrap  func(*sqlite.DB) store // stands before the store
 	board *chat.Board
+	desk  *chat.Desk
 	db    *sqlite.DB
 
 	mu    sync.Mutex
@@ -153,6 +157,7 @@ func (m *sendMail) count() int { m.mu.Lock(); defer m.mu.Unlock(); return len(m.
 type model struct {
 	mu    sync.Mutex
 	asked []llm.Request
+	think func(llm.Request) (llm.Reply, bool) // before it falls back on that; nil never
 }
 
 func (*model) Name() string { return "test/parrot" }
@@ -160,6 +165,12 @@ func (m *model) Ask(ctx context.Context, req llm.Request, onText func(string)) (
 	m.mu.Lock()
 	m.asked = append(m.asked, req)
 	m.mu.Unlock()
+	if m.think != nil {
+		if reply, ok := m.think(req); ok {
+			onText(reply.Text)
+			return reply, ctx.Err()
+		}
+	}
 	last := req.Turns[len(req.Turns)-1]
 	if to, ok := strings.CutPrefix(last.Text, "send "); ok {
 		return llm.Reply{Stop: llm.StopTools, Calls: []claw.ToolCall{{ModelID: "t1", Tool: "send_mail", Input: fmt.Sprintf(`{"to":%q}`, to)}}}, nil
@@ -190,6 +201,21 @@ func furnish(t *testing.T, change func(*house)) *house {
 	h.start()
 	t.Cleanup(func() { h.stop() })
 	return h
+}
+
+// onDisk is a file of the state that holds a word, empty when there is none.
+func (h *house) onDisk(word string) string {
+	h.t.Helper()
+	files, err := os.ReadDir(filepath.Join(h.dir, "db"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	for _, f := range files {
+		if data, err := os.ReadFile(filepath.Join(h.dir, "db", f.Name())); err == nil && bytes.Contains(data, []byte(word)) {
+			return f.Name()
+		}
+	}
+	return ""
 }
 
 func (h *house) record(msg claw.Message) error {
@@ -226,14 +252,16 @@ func (h *house) start() {
 			return desk.Menu(ctx, item)
 		},
 	})
-	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: h.users, Inbox: h.inbox, Now: h.now, Log: testLog(t)})
+	board := chat.NewBoard(chat.BoardOptions{Outbox: box, Users: h.users, Inbox: h.inbox, Root: h.root, Now: h.now, Log: testLog(t)})
 	h.board, h.db = board, db
-	door, err := gate.New(gate.Options{Tools: []gate.Tool{h.tool}, Store: db.Approvals(), Audit: log, Asker: board, Now: h.now, Step: h.step})
+	door, err := gate.New(gate.Options{Tools: append(task.Tool(db, h.now), h.tool), Store: db.Approvals(), Audit: log, Asker: board, Now: h.now, Step: h.step})
 	must(err)
-	mind, err := agent.New(agent.Options{Model: h.model, Hands: door, History: db, MaxTokens: 100, Rounds: 5, Now: h.now, Step: h.step})
+	mind, err := agent.New(agent.Options{Model: h.model, Hands: door, History: db, Leave: task.ToolPlan, MaxTokens: 100, Rounds: 5, Now: h.now, Step: h.step})
+	must(err)
+	tasks, err := task.New(task.Options{Agent: mind, Store: db, Fate: door.Fate, Now: h.now, Log: testLog(t), Step: h.step})
 	must(err)
 	desk = chat.New(chat.Options{
-		Board: board, Agent: mind, Gate: door, Store: kept, Now: h.now, Log: testLog(t), Step: h.step, Note: h.note,
+		Board: board, Agent: tasks, Tasks: tasks, Gate: door, Store: kept, Now: h.now, Log: testLog(t), Step: h.step, Note: h.note,
 		Inbox: h.inbox, LateAfter: h.late, Clock: h.clock, Memories: h.kept,
 		Journal: func(context.Context, int) ([]string, string, error) {
 			return []string{"14:05:11 asked about send_mail (A7K2)", "14:05:13 *denied*"}, "The log is fine.", nil
@@ -246,6 +274,7 @@ func (h *house) start() {
 			}
 		},
 	})
+	h.desk = desk
 	ln, err := wire.Listen(h.socket, wire.Hello{Role: "gateway", Program: "test"})
 	must(err)
 	_, err = door.Recover(ctx, nil)
@@ -262,6 +291,15 @@ func (h *house) start() {
 		wg.Wait()
 		must(db.Close())
 	})
+}
+
+// root is the conversation that a session works for.
+func (h *house) root(session claw.SessionID) claw.SessionID {
+	parent, err := h.db.Parent(context.Background(), session)
+	if err != nil {
+		h.t.Error(err)
+	}
+	return cmp.Or(parent, session)
 }
 
 // recorder is an audit log that keeps nothing: what the gate writes is tested in package gate.
