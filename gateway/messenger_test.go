@@ -66,13 +66,19 @@ func (h *home) start() {
 		}
 	}
 	t.Cleanup(h.stop)
+	h.listens()
+}
+
+// listens waits until a channel can connect.
+func (h *home) listens() {
+	h.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; {
 		if conn, err := net.Dial("unix", filepath.Join(h.dir, "run", "g.sock")); err == nil {
 			_ = conn.Close()
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("the gateway does not listen")
+			h.t.Fatal("the gateway does not listen")
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -162,14 +168,14 @@ func TestUnknownEndsAreTold(t *testing.T) {
 	quiet := func(id string) {
 		t.Helper()
 		for _, user := range []int{guest, owner} {
-			if err := bridge.Send(wire.Up{Message: &wire.Message{ID: fmt.Sprint(id, user), User: fmt.Sprint(user), Text: "/memories"}}); err != nil {
+			if err := bridge.Send(wire.Up{Message: &wire.Message{ID: fmt.Sprint(id, user), User: fmt.Sprint(user), Text: "/nonsense"}}); err != nil {
 				t.Fatal(err)
 			}
 			h.await(bridge, "an answer", func(d wire.Down) bool {
 				if d.Send != nil && strings.Contains(d.Send.Text, "audit query") {
 					t.Errorf("told again: %q", d.Send.Text)
 				}
-				return text(user, "no long-term memory")(d)
+				return text(user, "There is no command")(d)
 			})
 		}
 	}
