@@ -132,8 +132,9 @@ const (
 
 // Agent answers messages. One session is answered by one goroutine at a time; sessions are independent.
 type Agent struct {
-	o     Options
-	gauge gauge
+	o      Options
+	gauge  gauge
+	lately lately
 }
 
 // New checks the options.
@@ -217,8 +218,8 @@ func (a *Agent) loop(ctx context.Context, session claw.SessionID, origin claw.Or
 	answer := Answer{Model: a.o.Model.Name(), Results: before}
 	t := &talk{session: session, origin: origin, run: run}
 	finish := func(outcome Outcome, text string) (Answer, error) {
-		if t.note != "" {
-			text = joinText(text, t.note)
+		if t.unsummed && a.gauge.tell(session) {
+			text = joinText(text, unsummed)
 		}
 		answer.Outcome, answer.Text = outcome, text
 		turn := claw.Turn{Role: claw.Assistant, Text: text}

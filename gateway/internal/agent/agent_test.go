@@ -72,7 +72,9 @@ type hands struct {
 	run   func(ctx context.Context, call gate.Call, tool string, input []byte) claw.ToolResult
 }
 
-func (h *hands) Tools() []claw.Tool { return []claw.Tool{{Name: "echo", Schema: []byte(`{}`)}} }
+func (h *hands) Tools() []claw.Tool {
+	return []claw.Tool{{Name: "echo", Schema: []byte(`{"type":"object"}`)}}
+}
 func (h *hands) Run(ctx context.Context, call gate.Call, tool string, input []byte) claw.ToolResult {
 	h.mu.Lock()
 	h.calls = append(h.calls, call)

@@ -20,11 +20,12 @@ import (
 var errNothingOlder = errors.New("there is nothing older than the last message")
 
 const (
-	keptShare      = 0.4  // of the tokens of a question: what stays as it was said
-	pieceShare     = 0.5  // the most that is summed up at once
-	maxPieces      = 8    // for one question
-	summaryTokens  = 2000 // the most of one summary
-	maxSummary     = 16 << 10
+	keptShare      = 0.4      // of the tokens of a question: what stays as it was said
+	pieceShare     = 0.5      // the most that is summed up at once
+	maxPieces      = 8        // for one question
+	summaryTokens  = 2000     // the most of one summary
+	maxSummary     = 16 << 10 // bytes
+	leastSummary   = 1 << 10
 	maxTurnText    = 8 << 10
 	maxTurnOutput  = 2 << 10
 	leastTurnShown = 256
@@ -45,17 +46,27 @@ func (a *Agent) compact(ctx context.Context, t *talk, p past, scale float64) err
 		return errNothingOlder
 	}
 	text, began := p.summary.Text, a.o.Now()
-	pieces := 0
-	for start := 0; start < end; {
-		if pieces++; pieces > maxPieces {
-			return nil // the next question goes on from here
-		}
+	pieces, done := 0, 0
+	for start := 0; start < end && pieces < maxPieces; { // what is left then, the next question goes on with
+		pieces++
 		stop, shown := piece(p.turns[:end], start, p.first, int(pieceShare*most), a.zone())
+		if start == 0 && p.first > p.summary.Upto+1 {
+			shown = leftOut(p.summary.Upto+1, p.first-1) + shown
+		}
+		if from := stop; pieces == maxPieces && done == 0 {
+			// One message with more than all pieces hold. Without an end here, each question would pay for the same ones again.
+			for stop < end && !isMessage(p.turns[stop]) {
+				stop++
+			}
+			if stop > from {
+				shown += leftOut(p.first+from, p.first+stop-1)
+			}
+		}
 		reply, err := a.sumUp(ctx, t, text, shown)
 		if err != nil {
 			return err
 		}
-		text, start = strings.TrimSpace(reply.Text), stop
+		text, start = reply.Text, stop
 		if stop < end && !isMessage(p.turns[stop]) {
 			continue // a call without its result is nothing that a question could begin with
 		}
@@ -65,10 +76,21 @@ func (a *Agent) compact(ctx context.Context, t *talk, p past, scale float64) err
 		if err != nil {
 			return fmt.Errorf("store summary: %w", err)
 		}
+		done = stop
 	}
 	a.gauge.summed(t.session)
-	a.o.Log.Info("older turns summed up", "session", t.session, "turns", end, "questions", pieces, "took", a.o.Now().Sub(began).Round(time.Millisecond))
+	a.o.Log.Info("older turns summed up", "session", t.session, "turns", done, "questions", pieces, "took", a.o.Now().Sub(began).Round(time.Millisecond))
 	return nil
+}
+
+// leftOut stands for turns that a summary is made without.
+func leftOut(from, to int) string {
+	return fmt.Sprintf("[turns %d to %d are too long to be shown here]\n\n", from, to)
+}
+
+// summaryCut is a summary with at most a quarter of the tokens of a question, or it would leave no room for what it is for.
+func (a *Agent) summaryCut(text string) string {
+	return middleOut(strings.TrimSpace(text), min(maxSummary, max(leastSummary, a.o.Context*3/4)), textCut)
 }
 
 // cutAt is where a conversation is cut so that what follows is at most so heavy: before a message of the
@@ -133,7 +155,7 @@ func transcript(t claw.Turn, number, most int, zone *time.Location) string {
 func (a *Agent) sumUp(ctx context.Context, t *talk, before, shown string) (llm.Reply, error) {
 	text := shown + sumUpNow
 	if before != "" {
-		text = "[summary of what came before]\n" + claw.Marked(middleOut(before, maxSummary, textCut)) + "\n\n" + text
+		text = "[summary of what came before]\n" + claw.Marked(before) + "\n\n" + text
 	}
 	reply, err := a.put(ctx, t, llm.Request{
 		System: []string{summarising}, Stable: 1, MaxTokens: min(summaryTokens, a.o.MaxTokens),
@@ -146,6 +168,6 @@ func (a *Agent) sumUp(ctx context.Context, t *talk, before, shown string) (llm.R
 	case reply.Stop == llm.StopRefusal || len(reply.Calls) > 0 || strings.TrimSpace(reply.Text) == "":
 		return reply, fmt.Errorf("the model gave no summary (%s)", reply.Stop)
 	}
-	reply.Text = middleOut(reply.Text, maxSummary, textCut)
+	reply.Text = a.summaryCut(reply.Text)
 	return reply, nil
 }

@@ -1,19 +1,11 @@
 package agent
 
-import (
-	"slices"
+import "github.com/secureclaw/secureclaw/gateway/internal/claw"
 
-	"github.com/secureclaw/secureclaw/gateway/internal/claw"
-)
-
-// noted are turns as a model reads them: notes stand below their message. Only here do the two become
+// note makes of a turn what a model reads: notes stand below their message. Only here do the two become
 // one text; whoever asks what the user said reads the turns as they are stored.
-func noted(turns []claw.Turn) []claw.Turn {
-	out := slices.Clone(turns)
-	for i := range out {
-		if out[i].Notes != "" {
-			out[i].Text, out[i].Notes = out[i].Text+"\n\n"+out[i].Notes, ""
-		}
+func note(t *claw.Turn) {
+	if t.Notes != "" {
+		t.Text, t.Notes = t.Text+"\n\n"+t.Notes, ""
 	}
-	return out
 }

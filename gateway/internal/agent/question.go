@@ -27,10 +27,12 @@ type talk struct {
 	run     claw.RunID
 	// spent is what summaries cost, until the run has taken note of it.
 	spent claw.Usage
-	// unsummed says that a summary failed: it is not tried again in this run. Note is what the user is told of it.
+	// unsummed says that a summary failed: it is not tried again in this run.
 	unsummed bool
-	note     string
 }
+
+// unsummed is what the user is told of it, once.
+const unsummed = "(This conversation has become too long for one question, and a summary of its beginning could not be made just now: I see only the newer part. Nothing of it is lost.)"
 
 // past is what is stored of a conversation: a summary of its beginning, if there is one, and the turns after it.
 type past struct {
@@ -49,7 +51,8 @@ func (a *Agent) past(ctx context.Context, session claw.SessionID) (past, error) 
 	if err != nil {
 		return past{}, fmt.Errorf("summary: %w", err)
 	}
-	turns, first, err := a.o.History.TurnsAfter(ctx, session, summary.Upto, 0)
+	summary.Text = a.summaryCut(summary.Text)
+	turns, first, err := a.turnsAfter(ctx, session, summary.Upto)
 	if err != nil {
 		return past{}, fmt.Errorf("history: %w", err)
 	}
@@ -67,15 +70,13 @@ func (a *Agent) question(ctx context.Context, t *talk) (llm.Request, past, error
 		if err != nil {
 			return req, p, err
 		}
-		known, err := a.memories(ctx, t.session, p.turns)
-		if err != nil {
-			return req, p, err
-		}
+		known := a.memories(ctx, t.session, p.turns)
 		turns := answered(p.turns)
-		req.Turns = a.shown(turns, p.summary, known)
+		var label claw.Label
+		req.Turns, label = a.shown(turns, p.summary, known)
 		size, scale := a.size(ctx, t.session, req, p)
 		if size <= a.o.Context {
-			return req, p, nil
+			return req, p, a.joinShown(ctx, t, label)
 		}
 		if !t.unsummed && tries < maxTries {
 			err := a.compact(ctx, t, p, scale)
@@ -88,15 +89,18 @@ func (a *Agent) question(ctx context.Context, t *talk) (llm.Request, past, error
 			if !errors.Is(err, errNothingOlder) {
 				t.unsummed = true
 				a.o.Log.Warn("older turns are left out of a question: no summary", "session", t.session, "err", err)
-				if a.gauge.tell(t.session) {
-					t.note = "(This conversation has become too long for one question, and a summary of its beginning could not be made just now: I see only the newer part. Nothing of it is lost.)"
-				}
 			}
 		}
 		p.cut = true
-		req.Turns = a.shown(window(turns, int(float64(a.o.Context)/scale)-tokens(p.summary.Text)), p.summary, known)
-		return req, p, nil
+		req.Turns, label = a.shown(window(turns, int(float64(a.o.Context)/scale)-tokens(p.summary.Text)), p.summary, known)
+		return req, p, a.joinShown(ctx, t, label)
 	}
+}
+
+// joinShown joins the label of the memories in a question into the session's, before it is asked: one that was
+// merged with another since it was recalled has new words, and what they were made of.
+func (a *Agent) joinShown(ctx context.Context, t *talk, label claw.Label) error {
+	return a.joinLabel(context.WithoutCancel(ctx), t.session, label)
 }
 
 // put asks the model once: if the limits allow it, and with its cost on record. Every question goes this way.

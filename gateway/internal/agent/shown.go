@@ -28,8 +28,9 @@ import (
 const maxShownSources = 5
 
 // shown are turns as a model reads them: each message with its time, its notes, and the memories that no
-// earlier one shows. A summary stands before the first message.
-func (a *Agent) shown(turns []claw.Turn, summary claw.Summary, known remembered) []claw.Turn {
+// earlier one shows. A summary stands before the first message. The label is that of the memories.
+func (a *Agent) shown(turns []claw.Turn, summary claw.Summary, known remembered) ([]claw.Turn, claw.Label) {
+	label := claw.Label{Integrity: claw.ByUser, Privacy: claw.Public}
 	out := slices.Clone(turns)
 	if len(out) > 0 && !isMessage(out[0]) {
 		// One message with more turns than a store reads at once: every provider wants the user to begin.
@@ -38,6 +39,7 @@ func (a *Agent) shown(turns []claw.Turn, summary claw.Summary, known remembered)
 	seen := map[int64]bool{}
 	for i := range out {
 		t := &out[i]
+		note(t)
 		if !isMessage(*t) {
 			continue
 		}
@@ -59,7 +61,7 @@ func (a *Agent) shown(turns []claw.Turn, summary claw.Summary, known remembered)
 			seen[id] = true
 			switch m, ok := known.found[id]; {
 			case ok:
-				blocks = append(blocks, memoryBlock(m, a.zone()))
+				blocks, label = append(blocks, memoryBlock(m, a.zone())), label.Join(m.Label)
 			case known.unread:
 				blocks = append(blocks, fmt.Sprintf("[memory %d cannot be read now]", id))
 			default:
@@ -68,7 +70,7 @@ func (a *Agent) shown(turns []claw.Turn, summary claw.Summary, known remembered)
 		}
 		t.Context = strings.Join(blocks, "\n\n")
 	}
-	return noted(out)
+	return out, label
 }
 
 // isMessage reports whether a turn is one that a user, or a clock, spoke.
@@ -141,33 +143,27 @@ type remembered struct {
 	unread bool
 }
 
-// memories reads those that turns were shown with, and joins their labels into the session's: one that was
-// merged with another since it was recalled has new words, and what they were made of.
-func (a *Agent) memories(ctx context.Context, session claw.SessionID, turns []claw.Turn) (remembered, error) {
+// memories reads those that turns were shown with.
+func (a *Agent) memories(ctx context.Context, session claw.SessionID, turns []claw.Turn) remembered {
 	var ids []int64
 	for _, t := range turns {
-		for _, id := range t.Recalled {
-			if !slices.Contains(ids, id) {
-				ids = append(ids, id)
-			}
-		}
+		ids = append(ids, t.Recalled...)
 	}
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
 	if len(ids) == 0 || a.o.Recall == nil {
-		return remembered{unread: true}, nil
+		return remembered{unread: true}
 	}
 	found, err := a.o.Recall.Memories(ctx, ids)
 	if err != nil {
 		if ctx.Err() == nil {
 			a.o.Log.Warn("recalled memories not read", "session", session, "err", err)
 		}
-		return remembered{unread: true}, nil
+		return remembered{unread: true}
 	}
-	if len(found) == 0 {
-		return remembered{}, nil
-	}
-	known, label := remembered{found: map[int64]claw.Memory{}}, found[0].Label
+	known := remembered{found: map[int64]claw.Memory{}}
 	for _, m := range found {
-		known.found[m.ID], label = m, label.Join(m.Label)
+		known.found[m.ID] = m
 	}
-	return known, a.joinLabel(context.WithoutCancel(ctx), session, label)
+	return known
 }
