@@ -38,17 +38,23 @@ type onShow struct {
 func (h *house) bridge() *bridge {
 	h.t.Helper()
 	b := &bridge{t: h.t, conn: h.connectAs("telegram").conn, screen: map[string][]*onShow{}}
+	b.begin()
+	return b
+}
+
+// begin reads what the gateway says, until the connection ends.
+func (b *bridge) begin() {
+	b.t.Helper()
 	b.changed = sync.NewCond(&b.mu)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		b.read()
 	}()
-	h.t.Cleanup(func() { _ = b.conn.Close(); <-done })
+	b.t.Cleanup(func() { _ = b.conn.Close(); <-done })
 	b.await("the welcome", func() bool {
 		return slices.ContainsFunc(b.frames, func(d wire.Down) bool { return d.Welcome != nil })
 	})
-	return b
 }
 
 // gone ends the bridge and waits until the gateway noticed.

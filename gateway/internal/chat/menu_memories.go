@@ -28,6 +28,8 @@ const (
 	forgetUnits            = 3600
 	maxForget              = 10 // memories that one question is about
 	maxTopics              = 12 // categories with a button
+	// maxID is the largest number that strict JSON holds, and so a place.
+	maxID = 1<<53 - 1
 )
 
 func (d *Desk) person(who addressee) string {
@@ -185,7 +187,7 @@ func (d *Desk) tapMemories(_ context.Context, _ addressee, at place, verb, arg s
 		}
 		return place{Category: arg}, "", nil
 	case "b":
-		below, err := number(arg, 1<<62)
+		below, err := number(arg, maxID)
 		if err != nil {
 			return at, "", err
 		}
@@ -259,7 +261,7 @@ func memoryCount(n int) string {
 }
 
 // oneID is how a user names one memory.
-var oneID = regexp.MustCompile(`^#([1-9][0-9]{0,17})$`)
+var oneID = regexp.MustCompile(`^#([1-9][0-9]{0,14})$`)
 
 // forget is the command: it finds what would go, and deletes nothing.
 func (d *Desk) forget(ctx context.Context, msg claw.Message) (string, outbox.Menu, error) {
@@ -302,8 +304,8 @@ func (d *Desk) showForget(ctx context.Context, who addressee, at place) (page, e
 	}
 	gone := ""
 	if at.Gone > 0 {
-		gone = fmt.Sprintf("🗑 **%s forgotten.** No search and no later answer finds what went. "+
-			"Conversations in which it was said keep their other words, and so does the audit log.", memoryCount(at.Gone))
+		gone = fmt.Sprintf("🗑 **%s forgotten**, and the exact words in your conversations with it. "+
+			"What was said there in other words stays, and the audit log is not changed.", memoryCount(at.Gone))
 	}
 	switch {
 	case at.Over && gone == "":
@@ -345,7 +347,7 @@ func (d *Desk) tapForget(ctx context.Context, who addressee, at place, verb, arg
 		}
 		ids = at.Picked
 	case "f":
-		id, err := number(arg, 1<<62)
+		id, err := number(arg, maxID)
 		if err != nil {
 			return at, "", err
 		}

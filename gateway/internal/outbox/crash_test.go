@@ -48,7 +48,7 @@ func (d *deaths) do(f func()) bool {
 // A gateway that ends at any step, any time it is reached: every part is seen, at most the one that
 // was under way twice, and in order.
 func TestADeathAtEachStep(t *testing.T) {
-	parts := map[string]int{"long": 3, "card": 2, "file": 1, "last": 1}
+	parts := map[string]int{"long": 3, "card": 2, "file": 1, "menu": 1, "last": 1}
 	for _, step := range []string{"outbox.put", "outbox.sending", "outbox.sent"} {
 		for nth := 1; ; nth++ {
 			d := &deaths{step: step, ended: make(chan struct{})}
@@ -85,7 +85,7 @@ func TestADeathAtEachStep(t *testing.T) {
 }
 
 func items() []outbox.Item {
-	return []outbox.Item{item(wire.SendText, "7", "long"), about(1, item(wire.SendCard, "7", "card")), item(wire.SendFile, "7", "file"), item(wire.SendText, "7", "last")}
+	return []outbox.Item{item(wire.SendText, "7", "long"), about(1, item(wire.SendCard, "7", "card")), item(wire.SendFile, "7", "file"), aMenu("7", "menu"), item(wire.SendText, "7", "last")}
 }
 
 // putAll puts what is to be shown, until a death.
@@ -155,7 +155,7 @@ func check(t *testing.T, seen []string, parts map[string]int) {
 		t.Errorf("%d parts were seen twice, want one at most", twice)
 	}
 	texts := slices.DeleteFunc(slices.Compact(slices.Clone(seen)), func(key string) bool { return key[:4] == "card" })
-	if fmt.Sprint(texts) != "[long0 long1 long2 file0 last0]" {
+	if fmt.Sprint(texts) != "[long0 long1 long2 file0 menu0 last0]" {
 		t.Errorf("without the card the user saw %q", texts)
 	}
 }

@@ -65,7 +65,7 @@ func (w *world) open() {
 		store = w.wrap(store)
 	}
 	w.out = outbox.New(outbox.Options{
-		Store: store, Card: w.card, Now: w.clock, Log: slog.New(slog.DiscardHandler), Step: w.step,
+		Store: store, Card: w.card, Menu: w.menu, Now: w.clock, Log: slog.New(slog.DiscardHandler), Step: w.step,
 		Failed: func(item outbox.Item, why string) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
