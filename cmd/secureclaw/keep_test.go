@@ -252,3 +252,58 @@ func TestUsageOnTheCommandLine(t *testing.T) {
 	_, errs := does(t, home, exitFailed, "usage", "--days", "100000")
 	has(t, "too many days", errs, "want 1 to 3660")
 }
+
+// What does not fit into a frame comes in pages and pieces, and whole.
+func TestMoreThanAFrameHolds(t *testing.T) {
+	home := t.TempDir()
+	long := strings.Repeat("\"Zäher\" \\ Teig…\n", 80_000) // 1.5 MB, more than twice that in a frame
+	model := fake.NewAnthropic(t)
+	model.Play(func(fake.Request) fake.Step { return fake.Answer{Text: long, Chunks: []int{1 << 16}} })
+	gatewayAt(t, home, "ANTHROPIC_API_KEY=sk-test", "ANTHROPIC_BASE_URL="+model.URL)
+	does(t, home, 0, "chat", "--session", "talk", "hello")
+	out, _ := does(t, home, 0, "sessions", "export", "talk")
+	whole := false
+	for line := range strings.Lines(out) {
+		var l wire.SessionLine
+		if err := strict.Decode([]byte(strings.TrimSuffix(line, "\n")), &l); err != nil {
+			t.Fatal(err)
+		}
+		if l.Turn != nil {
+			var turn struct{ Text string }
+			if err := json.Unmarshal(l.Turn.Turn, &turn); err != nil {
+				t.Fatal(err)
+			}
+			whole = whole || strings.TrimSpace(turn.Text) == strings.TrimSpace(long)
+		}
+	}
+	if !whole {
+		t.Errorf("the exported conversation has %d bytes, and not the answer of %d", len(out), len(long))
+	}
+	out, _ = does(t, home, 0, "sessions", "show", "talk")
+	has(t, "what is shown of it", out, "bytes in all; secureclaw sessions export has them")
+
+	var file strings.Builder
+	for i := range 700 {
+		data, err := strict.Encode(wire.Memory{Content: fmt.Sprintf("fact %d: %s", i, strings.TrimSpace(strings.Repeat(fmt.Sprintf("\"w%d\"\n", i), 400))), Category: "facts", Tags: []string{fmt.Sprint("t", i)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		file.Write(append(data, '\n'))
+	}
+	path := filepath.Join(home, "many.jsonl")
+	if err := os.WriteFile(path, []byte(file.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, _ = does(t, home, 0, "memories", "import", path)
+	has(t, "the import", out, "Imported: 700 new, 0 merged.")
+	copied := filepath.Join(home, "copy.jsonl")
+	does(t, home, 0, "memories", "export", copied)
+	if diff := cmp.Diff(exported(t, path), exported(t, copied), cmpopts.IgnoreFields(wire.Memory{}, "ID", "Owner", "Author", "Source", "Label", "Created")); diff != "" {
+		t.Errorf("imported and exported (-in +out)\n%.2000s", diff)
+	}
+	out, _ = does(t, home, 0, "--json", "memories", "--limit", "650")
+	var found []wire.Memory
+	if err := json.Unmarshal([]byte(out), &found); err != nil || len(found) != 650 || found[0].ID <= found[649].ID {
+		t.Errorf("--limit 650 = %d memories, %v, want the newest first", len(found), err)
+	}
+}
