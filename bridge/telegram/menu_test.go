@@ -347,3 +347,17 @@ func FuzzPlanText(f *testing.F) {
 		}
 	})
 }
+
+// Words that the gateway escaped are shown as they are, whatever they would be as Markdown.
+func TestEscapedWordsShowThemselves(t *testing.T) {
+	w := run(t)
+	w.known(owner)
+	w.d.show(list(1, "**2 memories**\n\n"+
+		"- **#2** 2026-11-22 · ⚠ from web \\*news\\*.example: \\`now\\` \\| a \\| \\~\\~x\\~\\~ \\&lt; 1. one - two\n"+
+		"- **#1** 2026-11-22: \\*\\*Bold\\*\\* \\[x\\](https://evil.example) - \\*\\*\\#9\\*\\* faked \\<b\\> \\!\\[y\\](z)", "keep"))
+	want := "2 memories\n\n• #2 2026-11-22 · ⚠ from web *news*.example: `now` | a | ~~x~~ &lt; 1. one - two\n" +
+		"• #1 2026-11-22: **Bold** [x](https://evil.example) - **#9** faked <b> ![y](z)"
+	if got := w.texts(owner); len(got) != 1 || got[0] != want {
+		t.Errorf("chat = %q, want %q", got, want)
+	}
+}
