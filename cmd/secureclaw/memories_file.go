@@ -25,6 +25,9 @@ const maxMemoryLine = 256 << 10
 // maxBatch is about how many bytes of rows go into one request; a frame holds more than twice as many.
 const maxBatch = 400 << 10
 
+// maxRows is how many memories one request brings in; each takes a few milliseconds.
+const maxRows = 250
+
 func newMemoriesExportCmd(g *globals, who *wire.Whose) *cobra.Command {
 	return &cobra.Command{
 		Use: "export [FILE]", Short: "Write memories as JSON lines, the oldest first",
@@ -154,6 +157,14 @@ func importMemories(ctx context.Context, cmd *cobra.Command, g *globals, conn *w
 		return &failure{exitFailed, "there is nothing in the file", "", "want one memory a line"}
 	}
 	var total wire.MemoriesImported
+	progress := func() {
+		if done := total.New + total.Merged; len(rows) > wire.MaxMemories && isTerminal(os.Stderr) { // a large file takes minutes
+			fmt.Fprintf(cmd.ErrOrStderr(), "\r%s of %s", thousands(int64(done)), several(len(rows), "line", "lines"))
+			if done == len(rows) {
+				fmt.Fprintln(cmd.ErrOrStderr())
+			}
+		}
+	}
 	for _, request.Dry = range []bool{true, false} {
 		for batch := range batches(rows) {
 			request.Rows = batch
@@ -167,6 +178,7 @@ func importMemories(ctx context.Context, cmd *cobra.Command, g *globals, conn *w
 			}
 			total.New, total.Merged = total.New+done.New, total.Merged+done.Merged
 			problems = append(problems, done.Problems...)
+			progress()
 		}
 		if len(problems) > 0 {
 			return refuseImport(cmd, g, request.File, problems)
@@ -214,7 +226,7 @@ func batches(rows []wire.MemoryLine) func(yield func([]wire.MemoryLine) bool) {
 		size, from := 0, 0
 		for i, row := range rows {
 			data, _ := strict.Encode(row) // it was decoded, so it can be encoded
-			if i > from && (size+len(data) > maxBatch || i-from == wire.MaxMemories) {
+			if i > from && (size+len(data) > maxBatch || i-from == maxRows) {
 				if !yield(rows[from:i]) {
 					return
 				}
