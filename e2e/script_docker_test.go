@@ -37,7 +37,7 @@ import (
 //	eventually N COMMAND…        the program exits with N at last
 //
 // A script that has a model's line talks to it, any other one to the rehearsal model. A file
-// secureclaw.yaml in a script is its configuration. $W is the workspace.
+// secureclaw.yaml in a script is its configuration. $W is the workspace, $HOMEDIR what it lies in.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                "testdata",
@@ -72,6 +72,7 @@ func setupScript(env *testscript.Env) error {
 	env.Vars = append(env.Vars, bareEnv()...)
 	env.Setenv("SECURECLAW_HOME", w.home)
 	env.Setenv("W", w.path("workspace"))
+	env.Setenv("HOMEDIR", w.home)
 	return nil
 }
 
