@@ -62,7 +62,12 @@ func answer(req llm.Request) llm.Reply {
 		}
 		return reply
 	}
-	commands, rest := parse(last.Text)
+	text, beats := prompt(last.Text)
+	if beats && strings.EqualFold(strings.TrimSpace(text), "say nothing") {
+		reply.Text = claw.SilentAnswer
+		return reply
+	}
+	commands, rest := parse(text)
 	var said []string
 	for _, c := range commands {
 		tool, ok := offered(req.Tools, c.tool)
@@ -91,6 +96,16 @@ func answer(req llm.Request) llm.Reply {
 	}
 	reply.Text = strings.Join(said, "\n")
 	return reply
+}
+
+// prompt is a message without what the gateway writes below the prompt of a heartbeat, and whether it
+// is one. A rule has no use for it, and a command is not to end in it.
+func prompt(text string) (string, bool) {
+	at := strings.LastIndex(text, "\n\n[heartbeat ")
+	if at < 0 || !strings.HasSuffix(text, "]") || strings.Contains(text[at+2:], "\n") {
+		return text, false
+	}
+	return text[:at], true
 }
 
 // first reports whether no message of the conversation was answered before.
