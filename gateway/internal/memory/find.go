@@ -26,10 +26,10 @@ const (
 	maxQueryBytes = 16 << 10
 	maxQueryTerms = 32
 	probeBudget   = 960  // places that all probes of a query return together, about
-	minProbe      = 40   // of one
+	minProbe      = 32   // of one
 	maxProbe      = 240  // of one
 	crossSteps    = 2500 // places of the rarer term that one crossing walks past, about
-	maxCandidates = 160
+	maxCandidates = 128
 )
 
 // search is what is looked for.

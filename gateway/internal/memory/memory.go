@@ -98,6 +98,7 @@ type Memory struct {
 	used    map[int64]int // uses that are not stored yet
 	storing bool
 	closed  bool
+	closing chan struct{}
 	wg      sync.WaitGroup
 }
 
@@ -109,13 +110,16 @@ func New(o Options) (*Memory, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Memory{o: o, used: map[int64]int{}}, nil
+	return &Memory{o: o, used: map[int64]int{}, closing: make(chan struct{})}, nil
 }
 
 // Close waits until what was used is stored.
 func (m *Memory) Close() error {
 	m.mu.Lock()
-	m.closed = true
+	if !m.closed {
+		m.closed = true
+		close(m.closing)
+	}
 	m.mu.Unlock()
 	m.wg.Wait()
 	return nil
@@ -312,8 +316,11 @@ func (m *Memory) merge(ctx context.Context, old, mem claw.Memory, now time.Time)
 	return Saved{Memory: one, Merged: true, Before: old.Content}, m.o.Store.MergeMemory(ctx, RowOf(one), spare)
 }
 
-// touch notes that memories were read by a model. It does not wait for the disk; uses that come while one
-// write is under way go into the next.
+// gathering is how long uses are gathered before they are stored: a turn that begins has better use for the
+// disk. Those of the last moments before a crash are lost, and nothing hangs on them.
+const gathering = 2 * time.Second
+
+// touch notes that memories were read by a model.
 func (m *Memory) touch(memories []claw.Memory) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -330,21 +337,20 @@ func (m *Memory) touch(memories []claw.Memory) {
 }
 
 func (m *Memory) storeUses() {
-	for {
-		m.mu.Lock()
-		uses := m.used
-		m.used = map[int64]int{}
-		if len(uses) == 0 {
-			m.storing = false
-			m.mu.Unlock()
-			return
-		}
-		m.mu.Unlock()
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		if err := m.o.Store.TouchMemories(ctx, uses, m.o.Now()); err != nil {
-			m.o.Log.Warn("the use of memories was not stored", "err", err)
-		}
-		cancel()
+	timer := time.NewTimer(gathering)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-m.closing:
+	}
+	m.mu.Lock()
+	uses := m.used
+	m.used, m.storing = map[int64]int{}, false
+	m.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := m.o.Store.TouchMemories(ctx, uses, m.o.Now()); err != nil {
+		m.o.Log.Warn("the use of memories was not stored", "err", err)
 	}
 }
 

@@ -62,7 +62,6 @@ func filled(tb testing.TB, n int) (*sqlite.DB, string) {
 	db := open(tb, dir)
 	v := newVocabulary(1)
 	at := time.UnixMilli(1_700_000_000_000).UTC()
-	began := time.Now()
 	const batch = 1000
 	for done := 0; done < n; done += batch {
 		rows := make([]memory.Row, 0, batch)
@@ -74,16 +73,6 @@ func filled(tb testing.TB, n int) (*sqlite.DB, string) {
 		if err := db.AddMemories(context.Background(), rows); err != nil {
 			tb.Fatal(err)
 		}
-	}
-	if b, ok := tb.(*testing.B); ok {
-		b.Logf("%d memories in batches of %d: %.0f rows/s", n, batch, float64(n)/time.Since(began).Seconds())
-		size := int64(0)
-		for _, name := range []string{"state.db", "state.db-wal"} {
-			if info, err := os.Stat(filepath.Join(dir, name)); err == nil {
-				size += info.Size()
-			}
-		}
-		b.Logf("size: %.1f MB", float64(size)/1e6)
 	}
 	return db, dir
 }
@@ -104,10 +93,48 @@ func remembering(tb testing.TB, db *sqlite.DB) *memory.Memory {
 	return m
 }
 
+// sizeOf is how many bytes the store has on disk.
+func sizeOf(tb testing.TB, dir string) (size int64) {
+	tb.Helper()
+	for _, name := range []string{"state.db", "state.db-wal"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		if err != nil {
+			tb.Fatal(err)
+		}
+		size += info.Size()
+	}
+	return size
+}
+
 // BenchmarkMemories measures what a turn waits for, with 100,000 memories.
 func BenchmarkMemories(b *testing.B) {
-	db, _ := filled(b, many)
+	began := time.Now()
+	db, dir := filled(b, many)
+	rate := many / time.Since(began).Seconds()
 	m := remembering(b, db)
+	b.Run("five-words-of-one", func(b *testing.B) {
+		r, asked, missed := rand.New(rand.NewPCG(5, 5)), 0, 0
+		for b.Loop() {
+			asked++
+			missed += missedOf(b, db, m, 1, r)
+		}
+		b.ReportMetric(100*float64(missed)/float64(asked), "missed-%")
+		b.ReportMetric(rate, "rows-inserted/s")
+		b.ReportMetric(float64(sizeOf(b, dir))/1e6, "MB")
+	})
+	b.Run("save", func(b *testing.B) {
+		v := newVocabulary(9)
+		var ids []int64
+		for b.Loop() {
+			ids = append(ids, saved(b, m, claw.Owner, v.sentence(8, 31)))
+		}
+		b.StopTimer()
+		at := time.Now()
+		if n, err := m.Forget(context.Background(), claw.Owner, ids[:1]); err != nil || n != 1 {
+			b.Fatal(n, err)
+		}
+		b.ReportMetric(float64(time.Since(at).Milliseconds()), "forget-ms")
+	})
 	v := newVocabulary(2)
 	pick := func(from, to int) string { return v.words[from+v.rand.IntN(to-from)] }
 	for _, kind := range []struct {
