@@ -20,8 +20,9 @@ import (
 var errNothingOlder = errors.New("there is nothing older than the last message")
 
 const (
-	keptShare      = 0.4      // of the tokens of a question: what stays as it was said
-	pieceShare     = 0.5      // the most that is summed up at once
+	keptShare  = 0.4 // of the tokens of a question: what stays as it was said
+	pieceShare = 0.7 // the most that is summed up at once: all that must go when a question is just too long
+
 	maxPieces      = 8        // for one question
 	summaryTokens  = 2000     // the most of one summary
 	maxSummary     = 16 << 10 // bytes
@@ -109,13 +110,20 @@ func cutAt(turns []claw.Turn, most int) int {
 	return at
 }
 
-// piece is what is summed up at once, from a turn on: up to where, and how it is shown.
+// piece is what is summed up at once, from a turn on: up to where, and how it is shown. It ends before a message
+// if it can, for only there a summary can be kept.
 func piece(turns []claw.Turn, start, first, most int, zone *time.Location) (stop int, shown string) {
 	var b strings.Builder
-	size := 0
+	size, message, length := 0, 0, 0
 	for stop = start; stop < len(turns); stop++ {
 		text := transcript(turns[stop], first+stop, 2*most, zone)
+		if stop > start && isMessage(turns[stop]) {
+			message, length = stop, b.Len()
+		}
 		if size += tokens(text); size > most && stop > start {
+			if message > 0 {
+				return message, b.String()[:length]
+			}
 			break
 		}
 		b.WriteString(text)
