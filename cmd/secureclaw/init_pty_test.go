@@ -72,8 +72,14 @@ func sit(t *testing.T, home string, env []string, args ...string) *seat {
 
 func sitAt(t *testing.T, master, slave *os.File, home string, env []string, args ...string) *seat {
 	t.Helper()
+	return sitWith(t, master, slave, home, env, append([]string{"init"}, args...)...)
+}
+
+// sitWith starts any verb at a terminal.
+func sitWith(t *testing.T, master, slave *os.File, home string, env []string, args ...string) *seat {
+	t.Helper()
 	d := &seat{t: t, master: master, slave: slave, exited: make(chan struct{}), changed: make(chan struct{})}
-	d.cmd = exec.Command(os.Args[0], append([]string{"init"}, args...)...)
+	d.cmd = exec.Command(os.Args[0], args...)
 	d.cmd.Env = append([]string{"SECURECLAW_UNDER_TEST=main", "SECURECLAW_HOME=" + home, "HOME=" + home, "TERM=xterm", "PATH=" + os.Getenv("PATH")}, env...)
 	d.cmd.Stdin, d.cmd.Stdout, d.cmd.Stderr = slave, slave, slave
 	d.cmd.Dir = t.TempDir()

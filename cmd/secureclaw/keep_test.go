@@ -307,3 +307,45 @@ func TestMoreThanAFrameHolds(t *testing.T) {
 		t.Errorf("--limit 650 = %d memories, %v, want the newest first", len(found), err)
 	}
 }
+
+// Whoever sits at a terminal sees what goes and is asked; what was typed before that is no answer.
+func TestForgetAsks(t *testing.T) {
+	home := t.TempDir()
+	gatewayAt(t, home)
+	path := filepath.Join(home, "two.jsonl")
+	if err := os.WriteFile(path, []byte(`{"content":"likes green tea"}`+"\n"+`{"content":"owns a red bicycle"}`+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	does(t, home, 0, "memories", "import", path)
+	for name, tc := range map[string]struct{ early, answer string }{
+		"a no":            {"", "n"},
+		"nothing":         {"", ""},
+		"a yes before it": {"y\n", ""},
+	} {
+		forget(t, home, tc.early, tc.answer, exitRefused)
+		if out, _ := does(t, home, 0, "--json", "memories"); strings.Count(out, `"id"`) != 2 {
+			t.Errorf("%s: there is left\n%s", name, out)
+		}
+	}
+	forget(t, home, "", "yes", 0)
+	if out, _ := does(t, home, 0, "--json", "memories"); strings.Count(out, `"id"`) != 1 || strings.Contains(out, "tea") {
+		t.Errorf("after a yes there is left\n%s", out)
+	}
+}
+
+func forget(t *testing.T, home, early, answer string, code int) {
+	t.Helper()
+	master, slave := openPTY(t)
+	if early != "" {
+		if _, err := master.WriteString(early); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := sitWith(t, master, slave, home, nil, "memories", "forget", "tea")
+	d.sees("│ likes green tea")
+	d.answers("Delete 1 memory for good?", answer)
+	if got := d.ends(); got != code {
+		t.Errorf("forget, %q, then %q = exit %d, want %d", early, answer, got, code)
+	}
+	d.never("bicycle")
+}

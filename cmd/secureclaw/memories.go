@@ -181,7 +181,7 @@ What is deleted is gone from the search index too, and from what models are show
 				}
 			}
 			if !yes {
-				if ok, err := reallyForget(ctx, cmd.ErrOrStderr(), len(found)); !ok || err != nil {
+				if ok, err := reallyForget(ctx, cmd.ErrOrStderr(), g.JSON, len(found)); !ok || err != nil {
 					return err
 				}
 			}
@@ -216,15 +216,15 @@ func toForget(ctx context.Context, conn *wire.Conn, who wire.Whose, args []strin
 }
 
 // reallyForget asks whoever sits at the terminal; where nobody sits, nothing is deleted.
-func reallyForget(ctx context.Context, out io.Writer, n int) (bool, error) {
-	if !isTerminal(os.Stdin, os.Stderr) {
-		return false, &failure{exitUsage, "nothing was deleted: nobody is here to ask", "standard input or error is no terminal", "look at what is shown, then repeat with --yes"}
+func reallyForget(ctx context.Context, out io.Writer, unseen bool, n int) (bool, error) {
+	if unseen || !isTerminal(os.Stdin, os.Stdout, os.Stderr) {
+		return false, &failure{exitUsage, "nothing was deleted: nobody is here who sees the list and can be asked", "not all of input, output and errors are a terminal, or --json is given", "look at the list (secureclaw memories search), then repeat with --yes"}
 	}
 	t := &terminal{in: os.Stdin, out: out}
 	t.forget() // what was typed before the list was there is no answer to it
 	ok, err := t.yes(ctx, fmt.Sprintf("Delete %s for good?", several(n, "memory", "memories")), false)
 	if err == nil && !ok {
-		fmt.Fprintln(out, "Nothing was deleted.")
+		return false, &failure{code: exitRefused, what: "nothing was deleted: you said no"}
 	}
 	return ok, err
 }
