@@ -38,6 +38,7 @@ func TestForgedTaps(t *testing.T) {
 		"a guest, on a message of no": {User: ben, Item: m.item, Shown: "77", Data: one},
 		"a message that is no menu":   {User: anna, Item: text.item, Shown: text.ref, Data: one},
 		"a menu behind another":       {User: anna, Item: m.item, Shown: beat.ref, Data: one},
+		"a button of another menu":    {User: anna, Item: m.item, Shown: beat.ref, Data: off},
 		"a number of nothing":         {User: anna, Item: 1 << 40, Shown: "78", Data: one},
 		"no message":                  {User: anna, Item: m.item, Data: one},
 		"no data":                     {User: anna, Item: m.item, Shown: m.ref},

@@ -237,11 +237,10 @@ func TestMenusGolden(t *testing.T) {
 	m := show("/memories", b.opens("m1", anna, "/memories"), "")
 	m = tap(tap(m, "Older"), "Older")
 	m = tap(tap(m, "◀ Newer"), "◀ Newer")
-	m = tap(m, "people")
-	tap(m, "All")
+	tap(tap(m, "people"), "All")
 	show("/memories FOOD", b.opens("m2", anna, "/memories FOOD"), "")
 	m = show("/memories about", b.opens("m3", anna, "/memories@claw_bot about"), "")
-	m = tap(tap(m, "▶"), "▶")
+	tap(tap(m, "▶"), "▶")
 	show("/memories of a guest", b.opens("m4", ben, "/memories"), "")
 
 	m = show("/forget 1", b.opens("m5", anna, "/forget memory 1"), "")
