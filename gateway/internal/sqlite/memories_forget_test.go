@@ -106,6 +106,9 @@ func TestForgottenWordsGoFromConversations(t *testing.T) {
 	m := remembering(t, db)
 	const words = "Ada's \"gräfin\" <likes>\nblue zebras"
 	id := saved(t, m, claw.Owner, words)
+	if saved(t, m, claw.Owner, "ada's \"gräfin\" <likes> BLUE zebras!") != id {
+		t.Fatal("another wording became another memory")
+	}
 	short := saved(t, m, claw.Owner, "zq 77")
 	ctx := t.Context()
 	check := func(err error) {
@@ -129,7 +132,7 @@ func TestForgottenWordsGoFromConversations(t *testing.T) {
 				{ID: claw.CallID("c3" + session), Tool: "stat", Input: `{ "path" : "zq 77" }`},
 			}},
 			{Role: claw.User, Results: []claw.ToolResult{result, {Call: claw.CallID("c2" + session), Tool: memory.ToolSave, Content: "which said:\n> zq 77"}}},
-			{Role: claw.Assistant, Text: "I remember: " + words},
+			{Role: claw.Assistant, Text: "I remember: " + words + " and ada's \"gräfin\" <likes> BLUE zebras!"},
 		} {
 			check(db.AppendTurn(ctx, session, turn))
 		}
@@ -208,6 +211,9 @@ func TestForgottenWordsGoFromConversations(t *testing.T) {
 		if got := turns[1].Calls[i].Input; got != want {
 			t.Errorf("call %d has the input %s, want %s", i, got, want)
 		}
+	}
+	if got, want := turns[3].Text, "I remember: [forgotten] and [forgotten]"; got != want {
+		t.Errorf("the answer is %q, want %q: an earlier wording goes too", got, want)
 	}
 	if got := turns[2].Results[1].Content; got != "[forgotten]" {
 		t.Errorf("the result of the call that saved it is %q", got)

@@ -446,6 +446,47 @@ func TestLabelsNeverImprove(t *testing.T) {
 	})
 }
 
+// Of two words that each stand in every second memory, the one old memory that has both is found.
+func TestCommonWordsTogether(t *testing.T) {
+	db := open(t, t.TempDir())
+	var rows []memory.Row
+	for i := range 3000 {
+		content := []string{"alpha", "omega"}[i%2] + fmt.Sprintf(" entry%d", i)
+		if i == 40 {
+			content = "alpha and omega met"
+		}
+		rows = append(rows, memory.RowOf(claw.Memory{Owner: claw.Owner, Category: "note", Content: content, Author: "import", Label: claw.UserLabel(), Created: time.UnixMilli(int64(i))}))
+	}
+	if err := db.AddMemories(t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	found, err := remembering(t, db).Search(t.Context(), claw.Owner, "omega alpha", 3)
+	if err != nil || len(found) == 0 || found[0].Content != "alpha and omega met" {
+		t.Errorf("Search = %q, %v, want the one with both first", contents(found), err)
+	}
+}
+
+// The index itself is asked for the places of one person, so that another's cannot crowd them out.
+func TestPlacesAreOnePersons(t *testing.T) {
+	db := open(t, t.TempDir())
+	m := remembering(t, db)
+	own := saved(t, m, claw.Owner, "likes tea")
+	for i := range 300 {
+		saved(t, m, "telegram:42", fmt.Sprintf("tea number %d", i))
+	}
+	scope, err := db.MemoryScope(t.Context(), claw.Owner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	places, err := db.MemoryPlaces(t.Context(), []string{"tea"}, false, scope.First, scope.Last, 10)
+	if err != nil || len(places) != 1 || places[0] != scope.Last {
+		t.Errorf("MemoryPlaces = %v, %v, want the one of %+v", places, err, scope)
+	}
+	if found, err := m.Search(t.Context(), claw.Owner, "tea", 5); err != nil || len(found) != 1 || found[0].ID != own {
+		t.Errorf("Search = %q, %v, want the person's own", contents(found), err)
+	}
+}
+
 // A memory with two words that are not rare is found among thousands, however old it is.
 func TestWhatIsKnownIsFound(t *testing.T) {
 	db, _ := filled(t, 5000)
