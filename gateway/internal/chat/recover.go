@@ -254,7 +254,7 @@ func (d *Desk) ends(ctx context.Context, calls []claw.ToolCall) ([]claw.ToolResu
 		case fate.Open:
 			return nil, agent.ErrWaiting
 		case !fate.Asked:
-			result = claw.ToolResult{Tool: c.Tool, Status: claw.Unknown,
+			result = claw.ToolResult{Tool: c.Tool, Status: claw.Unknown, Label: claw.UserLabel(), // these are our own words
 				Content: "SecureClaw was restarted while this call ran; whether it had effects is unknown. It is not repeated."}
 		}
 		result.Call, result.ModelID = c.ID, c.ModelID

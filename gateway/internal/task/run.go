@@ -118,9 +118,9 @@ func (r *Runner) ends(ctx context.Context, calls []claw.ToolCall, t claw.Task) (
 		case fate.Open:
 			return nil, agent.ErrWaiting
 		case !fate.Asked && idOfCall(c.ID) == t.ID:
-			result = claw.ToolResult{Tool: c.Tool, Status: claw.OK, Content: planKept}
+			result = claw.ToolResult{Tool: c.Tool, Status: claw.OK, Content: planKept, Label: claw.UserLabel()}
 		case !fate.Asked:
-			result = claw.ToolResult{Tool: c.Tool, Status: claw.Unknown,
+			result = claw.ToolResult{Tool: c.Tool, Status: claw.Unknown, Label: claw.UserLabel(), // these are our own words
 				Content: "SecureClaw was restarted while this call ran; whether it had effects is unknown. It is not repeated."}
 		}
 		result.Call, result.ModelID = c.ID, c.ModelID
