@@ -363,3 +363,19 @@ func TestEscapedWordsShowThemselves(t *testing.T) {
 		t.Errorf("chat = %q, want %q", got, want)
 	}
 }
+
+// A long plan and a long text share the one message.
+func TestLongPlanLeavesRoomForTheText(t *testing.T) {
+	w := run(t)
+	w.known(owner)
+	p := &wire.Progress{Run: "r1", Iteration: 2, Most: 10}
+	for range 40 {
+		p.Steps = append(p.Steps, wire.PlanStep{Text: strings.Repeat("long ", 60)})
+	}
+	w.d.send(working("r1"), wire.Down{Progress: p}, delta("r1", strings.Repeat("🦀", 4000)+" the end"))
+	w.bubbleText("step 1 of 40 · turn 2 of 10\n\n…")
+	w.bubbleText("the end ▌")
+	if all := w.tg.Chat(owner); len(all) != 1 || entity.Units(all[0].Text) > entity.MaxUnits {
+		t.Errorf("%d messages, the first of %d units", len(all), entity.Units(all[0].Text))
+	}
+}

@@ -322,3 +322,21 @@ func TestWordsInPlaceOfMenus(t *testing.T) {
 	b.say("m7", anna, "/memories")
 	b.shows(`That did not work: disk \*full\*.`)
 }
+
+// What went by another way since it was shown is not counted, and the button that named it does nothing.
+func TestMemoriesThatWentMeanwhile(t *testing.T) {
+	kept := remembered(8)
+	h := furnish(t, func(h *house) { h.kept = kept })
+	b := h.bridge()
+	m := b.opens("m1", anna, "/forget tea")
+	if _, err := kept.Forget(t.Context(), claw.Owner, []int64{3}); err != nil {
+		t.Fatal(err)
+	}
+	m, said := b.turn(anna, m, "Forget all 8")
+	if !strings.HasPrefix(said, "This changed meanwhile") || len(kept.ids()) != 8 {
+		t.Errorf("said %q, left are %v", said, kept.ids())
+	}
+	if m, said = b.turn(anna, m, "Forget all 7"); said != "7 memories forgotten." || !strings.Contains(m.text, "**7 memories forgotten**") || m.menu.Rows != nil {
+		t.Errorf("said %q, shown is %q %s", said, m.text, keys(m.menu))
+	}
+}
