@@ -17,6 +17,8 @@ import "time"
 //	  │ ◀─────────────────────── Down{send}   │ item 7, part 0
 //	  │ Up{sent} or Up{unsent} ─────────────▶ │ stored, then
 //	  │ ◀─────────────────────── Down{send}   │ item 7, part 1, or a card that came meanwhile
+//	  │ Up{tap} ────────────────────────────▶ │ a button of a menu; carried out and stored, then
+//	  │ ◀─────────────── Down{answer|fault}   │ and the menu is sent again, as it is now
 //
 // At most one send per user is under way. If the bridge dies before its sent arrives, the part is
 // sent again: the user may see it twice, and never not at all.
