@@ -15,8 +15,9 @@ import (
 const (
 	maxContent  = 4 << 10 // bytes
 	maxCategory = 32      // runes
-	maxTags     = 8
-	maxTag      = 48 // runes
+	maxTags     = 8       // of one call
+	maxKeptTags = 32      // of one memory, which has those of all that was merged
+	maxTag      = 48      // runes
 	MaxOwned    = 200_000
 )
 
@@ -67,8 +68,8 @@ func cleanTags(tags []string) ([]string, error) {
 			out = append(out, tag)
 		}
 	}
-	if len(out) > maxTags {
-		return nil, fmt.Errorf("there are %d tags, the most is %d", len(out), maxTags)
+	if len(out) > maxKeptTags {
+		return nil, fmt.Errorf("there are %d tags, the most is %d", len(out), maxKeptTags)
 	}
 	return out, nil
 }

@@ -38,6 +38,7 @@ type search struct {
 	category string // any, if it is empty
 	limit    int
 	relevant bool // only what clearly has to do with the text
+	whole    bool // words count only as they are, and not as heads of others
 }
 
 // probe is what is known of one term of a query.
@@ -82,7 +83,7 @@ func (m *Memory) find(ctx context.Context, owner string, s search) ([]claw.Memor
 	if err := m.cross(ctx, scope, probes, with, weights); err != nil {
 		return nil, err
 	}
-	if !s.relevant && len(weights) < s.limit {
+	if !s.relevant && !s.whole && len(weights) < s.limit {
 		if err := m.heads(ctx, scope, terms, with, s.limit, weights); err != nil {
 			return nil, err
 		}

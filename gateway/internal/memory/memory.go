@@ -269,7 +269,7 @@ func (m *Memory) duplicate(ctx context.Context, mem claw.Memory) (claw.Memory, b
 	if err != nil {
 		return claw.Memory{}, false, err
 	}
-	alikes, err := m.find(ctx, mem.Owner, search{text: mem.Content, limit: 8})
+	alikes, err := m.find(ctx, mem.Owner, search{text: mem.Content, limit: 8, whole: true})
 	if err != nil {
 		return claw.Memory{}, false, err
 	}
@@ -301,7 +301,7 @@ func (m *Memory) merge(ctx context.Context, old, mem claw.Memory, now time.Time)
 	}
 	one.Tags = slices.Clone(old.Tags)
 	for _, tag := range mem.Tags {
-		if !slices.Contains(one.Tags, tag) && len(one.Tags) < maxTags {
+		if !slices.Contains(one.Tags, tag) && len(one.Tags) < maxKeptTags {
 			one.Tags = append(one.Tags, tag)
 		}
 	}

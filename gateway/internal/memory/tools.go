@@ -74,6 +74,9 @@ func (saveTool) Prepare(input []byte) (claw.Action, error) {
 	in.Content, errs[0] = CleanContent(in.Content)
 	in.Category, errs[1] = cleanCategory(in.Category)
 	in.Tags, errs[2] = cleanTags(in.Tags)
+	if len(in.Tags) > maxTags && errs[2] == nil {
+		errs[2] = fmt.Errorf("there are %d tags, the most is %d", len(in.Tags), maxTags)
+	}
 	if err := errors.Join(errs[:]...); err != nil {
 		return claw.Action{}, fmt.Errorf("arguments of %s: %w", ToolSave, err)
 	}
