@@ -43,7 +43,7 @@ func Parse(schedule, zone string) (Schedule, error) {
 	s := Schedule{}
 	words := strings.Fields(schedule)
 	if len(words) != len(s.fields) {
-		return Schedule{}, fmt.Errorf("%.40q has %d fields, want 5: minute, hour, day of month, month, day of week", schedule, len(words))
+		return Schedule{}, fmt.Errorf("%.40q has %s, want 5 fields: minute, hour, day of month, month, day of week", schedule, counted(len(words)))
 	}
 	for i, k := range kinds() {
 		f, err := k.parse(words[i])
@@ -62,6 +62,13 @@ func Parse(schedule, zone string) (Schedule, error) {
 	s.text, s.zone = strings.ToUpper(strings.Join(words, " ")), loc
 	s.follows = s.fields[hour].star || s.fields[hour].set == every(0, 23)
 	return s, nil
+}
+
+func counted(n int) string {
+	if n == 1 {
+		return "1 field"
+	}
+	return fmt.Sprintf("%d fields", n)
 }
 
 // Zone reads the name of a time zone.

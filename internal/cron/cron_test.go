@@ -128,7 +128,7 @@ func TestRefused(t *testing.T) {
 		"":                  "has 0 fields",
 		"* * * *":           "has 4 fields",
 		"0 0 8 * * *":       "has 6 fields",
-		"@daily":            "has 1 fields",
+		"@daily":            "has 1 field,",
 		"60 * * * *":        "no minute",
 		"* 24 * * *":        "no hour",
 		"* * 0 * *":         "no day of month",

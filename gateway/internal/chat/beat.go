@@ -27,7 +27,8 @@ func (d *Desk) Beat(ctx context.Context, msg claw.Message) error {
 		}
 	}
 	// The desk's own loop begins it, whether or not it goes yet: a run belongs to the life of the desk,
-	// and not to that of the clock.
+	// and not to that of the clock. One that is not new is begun too: the store may have kept it and
+	// failed to say so. What is under way already is not begun twice.
 	d.o.Board.resume(msg.Session)
 	return nil
 }
