@@ -25,7 +25,7 @@ func rememberedLine(action claw.Action, result claw.ToolResult) string {
 	_ = json.Unmarshal(action.Input, &args) // canonical already
 	content := cut(claw.Printable(args.Content, maxRemembered), maxRemembered)
 	if merged, ok := strings.CutPrefix(result.Content, "Remembered: merged"); ok {
-		return fmt.Sprintf("Remembered: %s (merged%s)", content, cut(strings.Join(strings.Fields(merged), " "), maxRemembered))
+		return fmt.Sprintf("Remembered: %s (merged %s)", content, cut(strings.Join(strings.Fields(merged), " "), maxRemembered))
 	}
 	how, _, _ := strings.Cut(result.Content, "\n")
 	return strings.TrimRight(how, ".") + ": " + content
