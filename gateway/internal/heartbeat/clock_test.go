@@ -620,3 +620,23 @@ func TestNewRefuses(t *testing.T) {
 		}
 	}
 }
+
+// Turned off and on again while the clock is set back: the time that comes again was kept, and stays as it was.
+func TestTurnedOnInThePast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, "2026-03-10 07:59", daily("day", "once"))
+		m.pass(2 * time.Minute)
+		m.want("08:00", "day 2026-03-10 08:00")
+		m.set(-time.Hour)
+		for _, on := range []bool{false, true} {
+			if err := m.clock.Toggle(context.Background(), "day", on); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.pass(2 * time.Hour)
+		m.want("08:00 again")
+		if diff := cmp.Diff([]string{"2026-03-10 08:00 done"}, m.last("day", 5)); diff != "" || m.asked != 1 {
+			t.Errorf("handed over %d times, want once; beats, -want +got:\n%s", m.asked, diff)
+		}
+	})
+}
