@@ -6,10 +6,13 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 	"github.com/secureclaw/secureclaw/gateway/internal/memory"
@@ -165,23 +168,37 @@ func BenchmarkMemories(b *testing.B) {
 					return err
 				}
 			}
-			var took []time.Duration
+			// A busy machine makes everything late: what the thread itself worked says what the code costs.
+			runtime.LockOSThread()
+			defer runtime.UnlockOSThread()
+			var took, worked []time.Duration
 			for b.Loop() {
 				q := kind.query()
-				at := time.Now()
+				at, began := time.Now(), threadTime(b)
 				if err := do(q); err != nil {
 					b.Fatal(err)
 				}
-				took = append(took, time.Since(at))
+				took, worked = append(took, time.Since(at)), append(worked, threadTime(b)-began)
 			}
-			slices.Sort(took)
-			at := func(p float64) float64 {
-				return float64(took[min(len(took)-1, int(math.Ceil(p*float64(len(took)))))].Microseconds()) / 1000
+			at := func(times []time.Duration, p float64) float64 {
+				slices.Sort(times)
+				return float64(times[min(len(times)-1, int(math.Ceil(p*float64(len(times)))))].Microseconds()) / 1000
 			}
-			b.ReportMetric(at(0.5), "p50-ms")
-			b.ReportMetric(at(0.99), "p99-ms")
+			b.ReportMetric(at(took, 0.5), "p50-ms")
+			b.ReportMetric(at(took, 0.99), "p99-ms")
+			b.ReportMetric(at(worked, 0.99), "p99-cpu-ms")
 		})
 	}
+}
+
+// threadTime is how long this thread has worked.
+func threadTime(tb testing.TB) time.Duration {
+	tb.Helper()
+	var t unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
+		tb.Fatal(err)
+	}
+	return time.Duration(t.Nano())
 }
 
 // missedOf draws memories, asks with five words of each, as a message would have them, and counts how
