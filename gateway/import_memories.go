@@ -89,8 +89,9 @@ func imported(row wire.Memory, in wire.MemoriesImport, of string, now time.Time)
 	}
 	from := "import " + in.File
 	if !in.Trust {
+		// Joined with the worst label, of which only the sources are written.
 		m.Author, m.Source, m.Session = "import", from, ""
-		m.Label = claw.Label{Sources: m.Label.Sources}.Join(claw.Label{Sources: []string{from}})
+		m.Label = m.Label.Join(claw.Label{Sources: []string{from}})
 	}
 	if m.Author == "" {
 		m.Author = "import"

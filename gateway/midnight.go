@@ -17,7 +17,7 @@ func daysAfter(t time.Time, n int) time.Time {
 	from, to := guess.ZoneBounds()
 	first := time.Time{}
 	for _, c := range []time.Time{day.Add(seconds(-before)), day.Add(seconds(-after)), from, to} {
-		if bears(c.In(zone), day) && !bears(c.In(zone).Add(-1), day) && (first.IsZero() || c.Before(first)) {
+		if bears(c.In(zone), day) && (first.IsZero() || c.Before(first)) {
 			first = c.In(zone)
 		}
 	}
