@@ -54,6 +54,9 @@ func answer(req llm.Request) llm.Reply {
 		reply.Text = introduction
 		return reply
 	}
+	if reply, ok := aboutTask(req); ok {
+		return reply
+	}
 	last := req.Turns[len(req.Turns)-1]
 	if len(last.Results) > 0 {
 		reply.Text = render(last.Results)
