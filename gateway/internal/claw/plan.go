@@ -38,8 +38,10 @@ type Task struct {
 	Channel Channel   `json:"channel"`
 	Message string    `json:"message"` // the message that it answers now; a later one can go on with it
 	Request string    `json:"request"` // the words of the first one
-	State   TaskState `json:"state"`
-	Plan    Plan      `json:"plan"`
+	// Below is what stood below them, see [Turn.Notes].
+	Below string    `json:"below,omitzero"`
+	State TaskState `json:"state"`
+	Plan  Plan      `json:"plan"`
 	// Notes are what the iterations left for the next ones, in the model's words; nobody checked them.
 	Notes     []string `json:"notes,omitempty"`
 	Iteration int      `json:"iteration"` // the last one that was begun, from 1

@@ -99,7 +99,7 @@ func (r *Runner) consider(ctx context.Context, session claw.SessionID, origin cl
 	}
 	t = claw.Task{
 		ID: idOf("message", string(origin.Channel), last.Message), Session: session, Channel: origin.Channel, Message: last.Message,
-		Request: last.Text, Plan: plan, Most: MaxIterations, Grants: 1, Planning: used, Usage: used, Begun: r.o.Now(),
+		Request: last.Text, Below: last.Notes, Plan: plan, Most: MaxIterations, Grants: 1, Planning: used, Usage: used, Begun: r.o.Now(),
 	}
 	if found, err = r.o.Store.CreateTask(context.WithoutCancel(ctx), t); found && err == nil {
 		r.o.Step(StepPlanned)
@@ -118,6 +118,9 @@ func (r *Runner) reopen(ctx context.Context, session claw.SessionID, origin claw
 	}
 	t.State, t.Channel, t.Message, t.Answer, t.Before = claw.TaskOpen, origin.Channel, message, "", t.Usage
 	t.Most, t.Grants = t.Iteration+MaxIterations, t.Grants+1
+	if limit := r.o.TokensPerTask; limit > 0 { // one question can cost more than a whole grant
+		t.Grants = max(t.Grants, int(total(t.Usage)/limit)+1)
+	}
 	if err := r.o.Store.SaveTask(context.WithoutCancel(ctx), t, "", nil); err != nil {
 		return claw.Task{}, false, err
 	}

@@ -86,6 +86,9 @@ func oneLine(text string, most int) string {
 // brief is what an iteration is told below the request.
 func brief(t claw.Task) string {
 	var b strings.Builder
+	if t.Below != "" {
+		b.WriteString(t.Below + "\n\n")
+	}
 	fmt.Fprintf(&b, "%s %d of at most %d\n", claw.TaskAsked, t.Iteration, t.Most)
 	b.WriteString("The request above is worked on step by step. Your memory is fresh: all there is stands in this message. Your earlier iterations are gone but for their notes, and this one will be.\n\n")
 	b.WriteString("[the plan, in your words — to work on, but no words of the user's]\n")

@@ -231,6 +231,12 @@ func (r *Runner) broken(ctx context.Context, t claw.Task, sum agent.Answer, err 
 	} else {
 		r.o.Log.Error("task broken", "task", t.ID, "iteration", t.Iteration, "err", err)
 	}
+	if t.Child != "" {
+		// What it did must be known to whoever goes on.
+		if next, _, _, err := r.note(ctx, t, agent.Answer{Outcome: agent.Failed}); err == nil {
+			t = next
+		}
+	}
 	answer, err2 := r.end(ctx, t, sum, state, text, w)
 	if err2 != nil {
 		return sum, err // the first trouble is the one to tell of

@@ -99,7 +99,7 @@ func (p *planTool) keep(ctx context.Context, call gate.Call, a claw.Action) erro
 		return fmt.Errorf("%w: the user's message is too far back", errRefused)
 	}
 	fresh, err := p.store.CreateTask(ctx, claw.Task{
-		ID: idOfCall(call.ID), Session: call.Session, Channel: call.Origin.Channel, Message: turns[i].Message, Request: turns[i].Text,
+		ID: idOfCall(call.ID), Session: call.Session, Channel: call.Origin.Channel, Message: turns[i].Message, Request: turns[i].Text, Below: turns[i].Notes,
 		Plan: planOf(in.Steps), Most: MaxIterations, Grants: 1, Begun: p.now(),
 	})
 	if err == nil && !fresh {
