@@ -28,9 +28,10 @@ func kept(t testing.TB, dir string) *sqlite.DB {
 	return db
 }
 
-// From a message that is in hand to the question that a model is asked, with a history on disk.
+// From a message that is in hand to the question that a model is asked, with a history on disk of so many messages,
+// each with its answer. Most of the first figure is the disk's, which has the message before anybody is asked.
 func BenchmarkMessageToQuestion(b *testing.B) {
-	for _, messages := range []int{1, 100, 1000} {
+	for _, messages := range []int{1, 500, 1000} {
 		b.Run(fmt.Sprint(messages), func(b *testing.B) {
 			db := kept(b, b.TempDir())
 			for i := range messages {

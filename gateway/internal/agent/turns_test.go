@@ -130,3 +130,21 @@ func TestConversationsSideBySide(t *testing.T) {
 	}
 	wg.Wait()
 }
+
+// Turns that are too far back to be read are named in the question for a summary, which stands for them too.
+func TestSummaryNamesWhatItCannotSee(t *testing.T) {
+	m := &counted{memory: newMemory(), most: 20}
+	for i := range 12 {
+		m.turns["s"] = append(m.turns["s"], exchange(i, 500)...)
+	}
+	model := &script{replies: []replyFunc{says("ok")}}
+	answer(t, remembering(t, model, m, nil, func(o *agent.Options) { o.Recall, o.Context = nil, 1500 }), "and now?")
+	if len(model.summed) == 0 || !strings.HasPrefix(model.summed[0].Turns[0].Text, "[turns 1 to 29 are too long to be shown here]\n\n") {
+		t.Errorf("the summary is asked for with %.200q", fmt.Sprint(model.summed))
+	}
+	for _, req := range model.asked {
+		if err := wellFormed(req.Turns); err != nil {
+			t.Error(err)
+		}
+	}
+}

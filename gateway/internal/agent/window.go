@@ -67,7 +67,7 @@ func middleOut(text string, most int, what string) string {
 // one (we were killed, and could not learn how they ended) are answered as unknown, because
 // every model API demands a result for each call.
 func answered(turns []claw.Turn) []claw.Turn {
-	var out []claw.Turn
+	out := make([]claw.Turn, 0, len(turns)+1)
 	for i, t := range turns {
 		if len(t.Results) > 0 {
 			continue // taken along with its calls below

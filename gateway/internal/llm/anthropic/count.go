@@ -41,7 +41,7 @@ func (m *Model) Count(ctx context.Context, req llm.Request) (int, error) {
 		return 0, m.refused(ctx, err).Err // holds neither the key nor what the server wrote
 	}
 	if counted.InputTokens < 1 {
-		return 0, errors.New("Claude counted no tokens")
+		return 0, errors.New("the server counted no tokens")
 	}
 	return int(counted.InputTokens), nil
 }
