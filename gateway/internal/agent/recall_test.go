@@ -138,6 +138,38 @@ func TestRecalledLabelsJoinFirst(t *testing.T) {
 	}
 }
 
+// strictly is a history in which no turn is stored before the label of what it shows: a process can end between the two.
+type strictly struct {
+	*memory
+	t *testing.T
+	s *shelf
+}
+
+func (s strictly) AppendTurn(ctx context.Context, id claw.SessionID, turn claw.Turn) error {
+	have, _ := s.Label(ctx, id)
+	for _, m := range turn.Recalled {
+		if want := s.s.kept[m].Label; !worse(have, want) {
+			s.t.Errorf("memory %d is stored in a session of %+v, want it to have %+v first", m, have, want)
+		}
+	}
+	for _, r := range turn.Results {
+		if !worse(have, r.Label) {
+			s.t.Errorf("a result is stored in a session of %+v, want it to have %+v first", have, r.Label)
+		}
+	}
+	return s.memory.AppendTurn(ctx, id, turn)
+}
+
+func TestLabelIsStoredFirst(t *testing.T) {
+	m := newMemory()
+	s := trains()
+	a := remembering(t, &script{replies: []replyFunc{wants(call("1", "{}")), says("ok")}}, strictly{m, t, s}, s)
+	answer(t, a, "book a train")
+	if got := m.label["s"].Sources; !slices.Equal(got, []string{"folder a", "web news.example"}) || len(m.turns["s"]) != 4 {
+		t.Errorf("sources %q after %d turns, want those of memory and result", got, len(m.turns["s"]))
+	}
+}
+
 // Without its memory an assistant still answers.
 func TestRecallThatFails(t *testing.T) {
 	m, s := newMemory(), trains()
