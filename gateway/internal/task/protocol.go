@@ -111,8 +111,9 @@ func brief(t claw.Task) string {
 	}
 	b.WriteString("Do nothing twice that the notes say is done. Then end your last message in one of two ways:\n" +
 		"- There is more to do: write notes for your next iteration (what was done, what came out, exact names, paths and numbers that it needs; at most 1,500 characters), " +
-		"a line [DONE n] for each step n that is finished, and " + claw.TaskGoesOn + " alone on the last line.\n" +
-		"- Everything is done, or cannot be done: write the answer for the user, in the language of the request: what was done, what came out, what did not work. Write no " + claw.TaskGoesOn + " then.")
+		"and " + claw.TaskGoesOn + " alone on the last line.\n" +
+		"- Everything is done, or cannot be done: write the answer for the user, in the language of the request: what was done, what came out, what did not work. Write no " + claw.TaskGoesOn + " then.\n" +
+		"Either way, write a line [DONE n] for each step n that is finished; the user does not see it.")
 	if t.Iteration == t.Most {
 		b.WriteString("\nThis is the last iteration: write the answer for the user now, and say plainly what is not done.")
 	}
