@@ -66,6 +66,9 @@ func (m *Memory) find(ctx context.Context, owner string, s search) ([]claw.Memor
 	if len(terms) == 0 {
 		return nil, nil
 	}
+	if s.whole {
+		terms = longest(terms, maxSameTerms)
+	}
 	var with []string
 	if s.category != "" {
 		with = []string{categoryTerm(s.category)}
@@ -136,6 +139,20 @@ func queryTerms(text string, relevant bool) (terms, runs []string) {
 		terms = stops[:min(len(stops), maxQueryTerms)]
 	}
 	return terms, runs
+}
+
+// maxSameTerms is how many words of a text are looked up to find what says the same: most of its words are
+// in that too, and long ones are rare.
+const maxSameTerms = 8
+
+// longest are the n longest terms, in their order.
+func longest(terms []string, n int) []string {
+	if len(terms) <= n {
+		return terms
+	}
+	by := slices.Clone(terms)
+	slices.SortStableFunc(by, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+	return slices.DeleteFunc(slices.Clone(terms), func(t string) bool { return !slices.Contains(by[:n], t) })
 }
 
 func (m *Memory) probe(ctx context.Context, scope Scope, terms, with []string) ([]probe, error) {
