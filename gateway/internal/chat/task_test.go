@@ -137,6 +137,12 @@ func TestTaskSurvivesDeathAtEachStep(t *testing.T) {
 				t.Parallel()
 				taskDiesAt(t, name, hit+1)
 			})
+			if hit == 0 {
+				t.Run(fmt.Sprint(name, ", then stopped"), func(t *testing.T) {
+					t.Parallel()
+					taskStoppedBehind(t, name)
+				})
+			}
 		}
 	}
 }
@@ -188,6 +194,49 @@ func taskDiesAt(t *testing.T, name string, hit int) {
 	// What nobody labelled counts as what a stranger wrote: all that a call brought is joined.
 	if session.Label.Integrity != claw.External {
 		t.Errorf("the conversation's label is %+v, want what its iterations have read", session.Label)
+	}
+}
+
+// taskStoppedBehind lets the user stop the task in the life after the death.
+func taskStoppedBehind(t *testing.T, name string) {
+	s := newSteps(name, 1)
+	h := furnish(t, func(h *house) { h.step, h.model.think = s.step, works })
+	t.Cleanup(func() { close(s.release) }) // before the house is left
+	follow(h.bridge(), s.died)
+	select {
+	case <-s.died:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("nobody came to %s", name)
+	}
+	next := furnish(t, func(n *house) { n.dir, n.model.think = h.snapshot(), works })
+	b := next.bridge()
+	b.say("m1", anna, errand)
+	b.say("m2", anna, "/stop")
+	b.await("two answers", func() bool {
+		n := 0
+		for _, m := range b.screen[anna] {
+			if m.kind == wire.SendText {
+				n++
+			}
+		}
+		return n == 2
+	})
+	pending, err := next.db.Approvals().List(t.Context(), gate.Query{States: []gate.State{gate.Pending, gate.Allowed, gate.Started}})
+	if err != nil || len(pending) != 0 {
+		t.Errorf("behind the stop there is %+v (%v)", pending, err)
+	}
+	if n := len(h.tool.mails()) + len(next.tool.mails()); n > 2 || len(next.tool.mails()) > 1 {
+		t.Errorf("%d mails, want no second one to anybody", n)
+	}
+	if open, err := next.db.Unanswered(t.Context()); err != nil || len(open) != 0 {
+		t.Errorf("without an answer are %+v (%v)", open, err)
+	}
+	sessions, err := next.db.SessionsOf(t.Context(), "telegram", anna, 0)
+	if err != nil || len(sessions) != 1 {
+		t.Fatalf("Anna's conversations are %v (%v)", sessions, err)
+	}
+	if task, found, err := next.db.LastTask(t.Context(), sessions[0].ID); err != nil || found && (task.State == claw.TaskOpen || task.Child != "") {
+		t.Errorf("the task is %+v (%v), want it at its end", task, err)
 	}
 }
 
