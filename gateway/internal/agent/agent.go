@@ -43,6 +43,9 @@ type History interface {
 	// TurnsAfter returns the turns behind a number, and the number of the first one: at most limit of the
 	// newest, or all if it is zero, and no more than a process should hold. Numbers begin at 1, without gaps.
 	TurnsAfter(ctx context.Context, session claw.SessionID, after, limit int) (turns []claw.Turn, first int, err error)
+	// Rewrites counts how often words were taken out of turns that were stored already: what was read before
+	// the count changed may still have them.
+	Rewrites() int64
 	// Summary returns the one that stands for the most turns, and false if there is none.
 	Summary(ctx context.Context, session claw.SessionID) (claw.Summary, bool, error)
 	AddSummary(ctx context.Context, s claw.Summary) error

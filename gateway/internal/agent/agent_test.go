@@ -93,6 +93,7 @@ type memory struct {
 	usage claw.Usage
 
 	summaries map[claw.SessionID][]claw.Summary
+	rewrites  int64
 }
 
 func newMemory() *memory {
@@ -107,6 +108,11 @@ func (m *memory) TurnsAfter(_ context.Context, s claw.SessionID, after, limit in
 		from = max(from, len(all)-limit)
 	}
 	return append([]claw.Turn(nil), all[from:]...), from + 1, nil
+}
+func (m *memory) Rewrites() int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.rewrites
 }
 func (m *memory) Summary(_ context.Context, s claw.SessionID) (claw.Summary, bool, error) {
 	m.mu.Lock()

@@ -71,6 +71,9 @@ func (a *Agent) compact(ctx context.Context, t *talk, p past, scale float64) err
 		if stop < end && !isMessage(p.turns[stop]) {
 			continue // a call without its result is nothing that a question could begin with
 		}
+		if a.o.History.Rewrites() != p.rewrites {
+			return nil // something was forgotten while it was summed up: it would live on there. The question is made anew.
+		}
 		err = a.o.History.AddSummary(context.WithoutCancel(ctx), claw.Summary{
 			Session: t.session, Upto: p.first + stop - 1, Text: text, Model: reply.Model, At: a.o.Now(),
 		})

@@ -41,12 +41,15 @@ type past struct {
 	first   int // number of the first of the turns
 	// cut says that the question does not carry all of them.
 	cut bool
+	// rewrites is the store's count before they were read.
+	rewrites int64
 }
 
 // last is the number of the last turn.
 func (p past) last() int { return p.first + len(p.turns) - 1 }
 
 func (a *Agent) past(ctx context.Context, session claw.SessionID) (past, error) {
+	rewrites := a.o.History.Rewrites()
 	summary, _, err := a.o.History.Summary(ctx, session)
 	if err != nil {
 		return past{}, fmt.Errorf("summary: %w", err)
@@ -56,7 +59,7 @@ func (a *Agent) past(ctx context.Context, session claw.SessionID) (past, error) 
 	if err != nil {
 		return past{}, fmt.Errorf("history: %w", err)
 	}
-	return past{summary: summary, turns: turns, first: first}, nil
+	return past{summary: summary, turns: turns, first: first, rewrites: rewrites}, nil
 }
 
 // question is what the stored conversation asks, in no more tokens than it may have. It asks for a

@@ -9,8 +9,8 @@ import (
 )
 
 // lately keeps the turns of the conversations that were asked about last, as the store gave them. Turns are
-// appended and never changed, so only the new ones are read again: to decode a thousand of them takes longer
-// than everything else between a message and its question.
+// appended and, but for what a user has forgotten, never changed, so only the new ones are read again: to decode a
+// thousand of them takes longer than everything else between a message and its question.
 type lately struct {
 	mu   sync.Mutex
 	of   map[claw.SessionID]*stretch
@@ -22,6 +22,7 @@ type stretch struct {
 	after, first int
 	turns        []claw.Turn
 	bytes, used  int
+	rewrites     int64 // of the store, before the turns were read
 }
 
 const (
@@ -33,7 +34,8 @@ func (s *stretch) last() int { return s.first + len(s.turns) - 1 }
 
 // turnsAfter returns all turns behind a number, like [History.TurnsAfter]. Nobody may change them.
 func (a *Agent) turnsAfter(ctx context.Context, session claw.SessionID, after int) ([]claw.Turn, int, error) {
-	if known, ok := a.lately.get(session, after); ok {
+	rewrites := a.o.History.Rewrites()
+	if known, ok := a.lately.get(session, after, rewrites); ok {
 		turns, first, err := a.o.History.TurnsAfter(ctx, session, known.last(), 0)
 		switch {
 		case err != nil:
@@ -48,16 +50,16 @@ func (a *Agent) turnsAfter(ctx context.Context, session claw.SessionID, after in
 	}
 	turns, first, err := a.o.History.TurnsAfter(ctx, session, after, 0)
 	if err == nil && len(turns) > 0 {
-		a.lately.set(session, stretch{after: after, first: first, turns: turns}, turns)
+		a.lately.set(session, stretch{after: after, first: first, turns: turns, rewrites: rewrites}, turns)
 	}
 	return slices.Clip(turns), first, err
 }
 
-func (l *lately) get(session claw.SessionID, after int) (stretch, bool) {
+func (l *lately) get(session claw.SessionID, after int, rewrites int64) (stretch, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	s, ok := l.of[session]
-	if !ok || s.after != after {
+	if !ok || s.after != after || s.rewrites != rewrites {
 		return stretch{}, false
 	}
 	return *s, true

@@ -59,11 +59,15 @@ func (db *DB) ForgetMemories(ctx context.Context, owner string, ids []int64, min
 		}
 		return e.erase(ctx)
 	})
+	db.rewrites.Add(1) // whatever the error: a commit that fails may have come to pass
 	if err != nil || n == 0 {
 		return 0, err
 	}
 	return n, db.emptyLog(context.WithoutCancel(ctx))
 }
+
+// Rewrites counts how often words were taken out of conversations: what was read before may have them still.
+func (db *DB) Rewrites() int64 { return db.rewrites.Load() }
 
 // emptyLog writes the log of changes into the file and cuts it to nothing. A reader may be in the way for a moment.
 func (db *DB) emptyLog(ctx context.Context) error {

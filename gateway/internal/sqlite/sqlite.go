@@ -18,6 +18,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -50,6 +51,8 @@ type DB struct {
 	lock  *os.File
 
 	memory memoryReads
+	// rewrites counts how often stored turns were changed, see [DB.Rewrites].
+	rewrites atomic.Int64
 }
 
 // Open takes the state directory, which it creates with mode 0700 if it is missing, checks the file
