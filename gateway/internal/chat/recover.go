@@ -143,7 +143,12 @@ func (d *Desk) reviveJob(msg claw.Message) job {
 	run := runOf(msg)
 	fresh := d.answerJob(msg, run, nil)
 	return job{run: run, msg: msg, revived: true, work: func(ctx context.Context, w *watcher) (agent.Answer, error) {
-		if open, err := d.isOpen(ctx, msg); err != nil || !open {
+		if d.isStopped(msg) { // since it was queued
+			return d.abandonJob(msg).work(ctx, w)
+		}
+		if open, err := d.isOpen(ctx, msg); err != nil && context.Cause(ctx) == context.Canceled {
+			return d.abandonJob(msg).work(context.WithoutCancel(ctx), w) // stopped by the user: a task must come to its end
+		} else if err != nil || !open {
 			return agent.Answer{}, cmp.Or(err, agent.ErrWaiting)
 		}
 		if isMessenger(msg.Origin.Channel) && !d.users().Known(msg.Origin.Channel, msg.Origin.User) {

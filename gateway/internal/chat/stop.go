@@ -146,8 +146,18 @@ func (d *Desk) stoppedBefore(who addressee, in wire.Message) bool {
 }
 
 // stopSession cancels what runs and what waits in a session, and withdraws its questions.
+//
+// Its messages are marked before anything is looked at: what is queued up to then is in the lane, and what is
+// queued later finds the mark. A call that ends at this moment revives its message in between.
 func (d *Desk) stopSession(ctx context.Context, session claw.SessionID, h *halt) error {
+	open, err := d.o.Store.Unanswered(ctx)
+	open = slices.DeleteFunc(open, func(m claw.Message) bool { return m.Session != session || !forModel(m) })
 	d.mu.Lock()
+	before := map[string]bool{}
+	for _, msg := range open {
+		before[messageKey(msg)] = d.stopped[messageKey(msg)]
+		d.stopped[messageKey(msg)] = true
+	}
 	var dropped []job
 	if l := d.lanes[session]; l != nil {
 		dropped, l.waiting = l.waiting, nil
@@ -157,7 +167,7 @@ func (d *Desk) stopSession(ctx context.Context, session claw.SessionID, h *halt)
 			h.over = append(h.over, l.over)
 		}
 	}
-	dropped = slices.DeleteFunc(dropped, func(j job) bool { return d.stopped[messageKey(j.msg)] })
+	dropped = slices.DeleteFunc(dropped, func(j job) bool { return before[messageKey(j.msg)] })
 	d.mu.Unlock()
 	h.waiting += len(dropped)
 	for _, j := range dropped {
@@ -165,9 +175,13 @@ func (d *Desk) stopSession(ctx context.Context, session claw.SessionID, h *halt)
 			h.over = append(h.over, d.dropJob(ctx, j))
 		}
 	}
-	err := d.withdraw(ctx, session)
+	err = errors.Join(err, d.withdraw(ctx, session))
 	if err == nil {
-		err = d.abandon(ctx, session)
+		// What waited for a human since before a restart ends here. It queues behind what the session is at:
+		// a run that was just stopped answers its message itself.
+		for _, msg := range open {
+			d.enqueue(ctx, d.abandonJob(msg))
+		}
 	}
 	return err
 }
@@ -188,21 +202,6 @@ func (d *Desk) dropJob(ctx context.Context, j job) <-chan struct{} {
 		d.o.Board.all(wire.Down{Reply: &wire.Reply{Run: string(j.run), Message: j.msg.ID, Session: string(j.msg.Session), Outcome: wire.ReplyStopped, Text: text}})
 	})
 	return over
-}
-
-// abandon ends, after a stop, the messages of a session that waited for a human since before a
-// restart. It queues behind what the session is at: a run that was just stopped answers its message itself.
-func (d *Desk) abandon(ctx context.Context, session claw.SessionID) error {
-	open, err := d.o.Store.Unanswered(ctx)
-	if err != nil {
-		return err
-	}
-	for _, msg := range open {
-		if msg.Session == session && forModel(msg) {
-			d.enqueue(ctx, d.abandonJob(msg))
-		}
-	}
-	return nil
 }
 
 // abandonJob answers a message that is stopped: with how its calls ended, and without asking the model.

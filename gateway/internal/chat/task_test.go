@@ -158,9 +158,18 @@ func taskDiesAt(t *testing.T, name string, hit int) {
 		t.Fatalf("nobody came to %s", name)
 	}
 	next := furnish(t, func(n *house) { n.dir, n.model.think = h.snapshot(), works })
-	b := next.bridge()
-	follow(b, nil)
-	c := next.connect()
+	b, c := next.bridge(), next.connect()
+	b.say("m1", anna, errand)
+	// Its card can have been shown in the other life, so it is answered by whoever finds it open.
+	for late := time.Now().Add(20 * time.Second); b.count(anna, wire.SendText) == 0; time.Sleep(2 * time.Millisecond) {
+		pending, err := next.db.Approvals().List(t.Context(), gate.Query{States: []gate.State{gate.Pending}})
+		if err != nil || time.Now().After(late) {
+			t.Fatalf("no answer; open are %+v (%v)", pending, err)
+		}
+		for _, a := range pending {
+			c.send(wire.Up{Decide: &wire.Decide{Ref: "d", Approval: a.ID, Allow: true}})
+		}
+	}
 	c.say("t1", "s", "is all quiet?") // a while later
 	until(c, aReply)
 	if n := b.count(anna, wire.SendText); n != 1 {

@@ -50,7 +50,7 @@ func (r *Runner) Continue(ctx context.Context, session claw.SessionID, origin cl
 	if i < 0 {
 		return before, fmt.Errorf("the run ended with a plan, and none of its calls made one")
 	}
-	t, found, err := r.o.Store.Task(ctx, idOfCall(before.Results[i].Call))
+	t, found, err := r.o.Store.Task(context.WithoutCancel(ctx), idOfCall(before.Results[i].Call))
 	if err != nil || !found {
 		return before, fmt.Errorf("the plan of %s is not there: %w", before.Results[i].Call, err)
 	}
@@ -69,22 +69,23 @@ func (r *Runner) Abandon(ctx context.Context, session claw.SessionID, results []
 // consider looks whether the message that is a session's last turn becomes a task, and makes it. Without
 // one it says what the question cost.
 func (r *Runner) consider(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID) (t claw.Task, used claw.Usage, found bool, err error) {
-	turns, err := r.o.Store.Turns(ctx, session, 2)
+	keep := context.WithoutCancel(ctx) // whoever is stopped here is told so by the turn or the task that follows
+	turns, err := r.o.Store.Turns(keep, session, 2)
 	if err != nil || len(turns) == 0 || turns[len(turns)-1].Message == "" {
 		return claw.Task{}, used, false, err
 	}
 	last := turns[len(turns)-1]
 	if GoOn(last.Text) && len(turns) == 2 {
-		t, found, err = r.reopen(ctx, session, origin, last.Message, turns[0])
+		t, found, err = r.reopen(keep, session, origin, last.Message, turns[0])
 		return t, used, found, err
 	}
 	if !Multi(last.Text) {
 		return claw.Task{}, used, false, nil
 	}
-	if _, busy, err := r.o.Store.TaskAtWork(ctx, session); err != nil || busy {
+	if _, busy, err := r.o.Store.TaskAtWork(keep, session); err != nil || busy {
 		return claw.Task{}, used, false, err
 	}
-	if parent, err := r.o.Store.Parent(ctx, session); err != nil || parent != "" {
+	if parent, err := r.o.Store.Parent(keep, session); err != nil || parent != "" {
 		return claw.Task{}, used, false, err
 	}
 	text, used, err := r.o.Agent.Consult(ctx, session, origin, run, question)
@@ -101,7 +102,7 @@ func (r *Runner) consider(ctx context.Context, session claw.SessionID, origin cl
 		ID: idOf("message", string(origin.Channel), last.Message), Session: session, Channel: origin.Channel, Message: last.Message,
 		Request: last.Text, Below: last.Notes, Plan: plan, Most: MaxIterations, Grants: 1, Planning: used, Usage: used, Begun: r.o.Now(),
 	}
-	if found, err = r.o.Store.CreateTask(context.WithoutCancel(ctx), t); found && err == nil {
+	if found, err = r.o.Store.CreateTask(keep, t); found && err == nil {
 		r.o.Step(StepPlanned)
 	}
 	return t, used, found, err
@@ -121,7 +122,7 @@ func (r *Runner) reopen(ctx context.Context, session claw.SessionID, origin claw
 	if limit := r.o.TokensPerTask; limit > 0 { // one question can cost more than a whole grant
 		t.Grants = max(t.Grants, int(total(t.Usage)/limit)+1)
 	}
-	if err := r.o.Store.SaveTask(context.WithoutCancel(ctx), t, "", nil); err != nil {
+	if err := r.o.Store.SaveTask(ctx, t, "", nil); err != nil {
 		return claw.Task{}, false, err
 	}
 	r.o.Step(StepReopened)

@@ -10,7 +10,7 @@ import (
 // Resume goes on with the task of a message after a restart, from wherever the store says that it stands:
 // agent.ErrWaiting while a human is asked. It reports false when the message has no task.
 func (r *Runner) Resume(ctx context.Context, msg claw.Message, run claw.RunID, w agent.Watcher) (agent.Answer, bool, error) {
-	t, found, err := r.o.Store.TaskFor(ctx, msg.Origin.Channel, msg.ID)
+	t, found, err := r.o.Store.TaskFor(context.WithoutCancel(ctx), msg.Origin.Channel, msg.ID)
 	if err != nil || !found {
 		return agent.Answer{}, false, err
 	}
@@ -27,7 +27,7 @@ func (r *Runner) Resume(ctx context.Context, msg claw.Message, run claw.RunID, w
 // Stop ends the task of a message that nothing works on, without asking the model: agent.ErrWaiting while the
 // end of one of its calls is not known yet. It reports false when the message has no task.
 func (r *Runner) Stop(ctx context.Context, msg claw.Message, w agent.Watcher) (agent.Answer, bool, error) {
-	t, found, err := r.o.Store.TaskFor(ctx, msg.Origin.Channel, msg.ID)
+	t, found, err := r.o.Store.TaskFor(context.WithoutCancel(ctx), msg.Origin.Channel, msg.ID)
 	if err != nil || !found {
 		return agent.Answer{}, false, err
 	}
@@ -66,7 +66,7 @@ func (r *Runner) Stop(ctx context.Context, msg claw.Message, w agent.Watcher) (a
 // settle stores how the calls ended that the model made beside the one that began a task, when a crash kept
 // that from being stored. If the conversation has moved on they stay open, and are shown as unknown.
 func (r *Runner) settle(ctx context.Context, t claw.Task) error {
-	turns, err := r.o.Store.Turns(ctx, t.Session, recent)
+	turns, err := r.o.Store.Turns(context.WithoutCancel(ctx), t.Session, recent)
 	if err != nil || len(turns) == 0 || !atRest(turns, t.Message) {
 		return err
 	}
