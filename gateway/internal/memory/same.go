@@ -22,7 +22,10 @@ func words(text string) []string {
 			out = append(out, word)
 		}
 	}
+	begins := true // a sentence
 	for _, field := range strings.Fields(text) {
+		began := begins
+		begins = strings.ContainsAny(field[len(field)-1:], ".!?:")
 		field = strings.TrimFunc(field, func(r rune) bool {
 			return strings.ContainsRune(".,;:!?\"'`“”‘’«»()[]{}…。、！？「」", r)
 		})
@@ -30,6 +33,8 @@ func words(text string) []string {
 		field = strings.TrimSuffix(field, "'s")
 		switch {
 		case field == "":
+		case field == "A" && !began:
+			out = append(out, field) // plan A, and no article
 		case isCode(field):
 			add(field)
 		default:
@@ -74,12 +79,30 @@ var fillers = strings.Fields(`user the a an my i is are am be that it ha has hav
 
 // guards change everything: two texts of which one has such a word more are two. Those of other languages
 // are as fold leaves them.
-var guards = sortedWords(`not no never none nobody nothing neither nor without cannot can't don't dont doesn't doesnt didn't didnt isn't isnt aren't arent won't wont
+var guards = stems(`not no never none nobody nothing neither nor without cannot can't don't dont doesn't doesnt didn't didnt isn't isnt aren't arent won't wont
 	wasn't wasnt shouldn't shouldnt hardly barely rarely seldom almost only except but unless if until till before after since former formerly ex
 	once was were used no-longer longer stopped quit hate hated dislike avoid against anti instead rather other another half step
+	aint couldnt wouldnt havent hasnt hadnt werent mustnt neednt shant nowhere nil null zero neither none lacks lacking missing less least fewer few fail fails failed
+	false falsely wrong wrongly fake alleged allegedly supposedly apparently maybe perhaps possibly probably potentially nearly partly partially mostly mainly sometimes
+	occasionally formally nominally previously late early earlier later next last previous old new deceased cancelled canceled denied refused rejected undecided unpaid unlike
+	one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy
+	eighty ninety hundred thousand million billion dozen double twice triple first second third fourth fifth quarter third per over under about around minus plus
 	nicht kein keine keinen keinem keiner nie niemals ohne ausser pas jamais ne non sans sauf nunca jamas sin salvo nao sem mai senza
+	kaum weder noch nichts niemand nirgends keinerlei keines statt fast beinahe selten ehemals fruher bisher guere aucun aucune rien personne ningun ninguno ninguna tampoco nada
+	apenas nessuno nessuna nulla niente neanche nemmeno neppure nem nenhum nenhuma ninguem nadie nikdy nikt nic nigdy zadny zaden ingen inga inget ingenting ej heller knappast
+	naeppe knapt neither niemand niets nauwelijks zelden nuk nav hindi hapana belum jangan tanpa chua chang khong yok hic asla nimic niciodata nici cap mica
 	niet geen nooit zonder inte aldrig utan ikke aldri uten nie bez nem soha ei nu fara degil tidak bukan khong не нет никогда без кроме δεν χωρις
 	לא בלי لا ليس ما لم لن غير بدون نه`)
+
+// stems are the words as they are when they are looked up.
+func stems(list string) []string {
+	out := strings.Fields(list)
+	for i, word := range out {
+		out[i] = stem(word)
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
 
 // alike reports whether two texts say the same: with the same words in the same order, or one with a few
 // harmless words more.
@@ -110,8 +133,12 @@ func alike(a, b string) bool {
 	return i == len(short)
 }
 
-// harmless says that a word more is only that. What is in no script of which we know how it denies is not.
+// harmless says that a word more is only that. What is in no script of which we know how it denies is not, nor
+// is a letter or a numeral, which tells one blood group, one king, one plan from another.
 func harmless(word string) bool {
+	if len(word) < 3 || strings.Trim(word, "ivx") == "" {
+		return false
+	}
 	if _, guard := slices.BinarySearch(guards, word); guard {
 		return false
 	}
