@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
@@ -195,6 +197,27 @@ func Block(mem claw.Memory) string {
 		text += "\n(tags: " + strings.Join(mem.Tags, ", ") + ")" // words of whoever saved it, so below the mark
 	}
 	return "[" + head + "]\n" + claw.Marked(text)
+}
+
+// Forget is what a model read of memories, without those of some ids: their words, however short, and their tags.
+func Forget(text string, ids []int64) string {
+	gone := false
+	var out []string
+	for line := range strings.SplitSeq(text, "\n") {
+		if gone && strings.HasPrefix(line, ">") {
+			continue
+		}
+		gone = false
+		if rest, ok := strings.CutPrefix(line, "[memory "); ok {
+			number, _, _ := strings.Cut(rest, ",")
+			id, err := strconv.ParseInt(number, 10, 64)
+			if gone = err == nil && slices.Contains(ids, id); gone {
+				line = fmt.Sprintf("[memory %d was forgotten]", id)
+			}
+		}
+		out = append(out, line)
+	}
+	return strings.Join(out, "\n")
 }
 
 func failed(call gate.Call, text string) claw.ToolResult {

@@ -171,7 +171,11 @@ func (db *DB) ListMemories(ctx context.Context, q claw.MemoryQuery) ([]claw.Memo
 
 // MemoryCategories counts, by name; an empty owner is all.
 func (db *DB) MemoryCategories(ctx context.Context, owner string) ([]claw.MemoryCategory, error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT category, count(*) FROM memories WHERE owner = ?1 OR ?1 = '' GROUP BY category ORDER BY category`, owner)
+	where, args := "", []any{}
+	if owner != "" {
+		where, args = "WHERE owner = ?", []any{owner} // one condition for both would read everybody's
+	}
+	rows, err := db.read.QueryContext(ctx, `SELECT category, count(*) FROM memories `+where+` GROUP BY category ORDER BY category`, args...)
 	if err != nil {
 		return nil, explain(err)
 	}

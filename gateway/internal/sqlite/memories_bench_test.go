@@ -150,7 +150,7 @@ func BenchmarkMemories(b *testing.B) {
 		{"two common words", func() string { return pick(10, 100) + " " + pick(10, 100) }, nil},
 		{"most common words", func() string { return strings.Join(v.words[:1+v.rand.IntN(6)], " ") }, nil},
 		{"mixed", func() string { return pick(0, 20) + " " + pick(1000, 3000) }, nil},
-		{"head of a word", func() string { w := pick(500, 15000); return w[:min(len(w), 4)] }, nil},
+		{"head of a word", func() string { w := pick(0, 15000); return w[:min(len(w), 3+v.rand.IntN(4))] }, nil},
 		{"message of 20 words", func() string { return v.sentence(20, 20) }, func(q string) error {
 			_, err := m.Recall(context.Background(), claw.Origin{Channel: "terminal"}, q)
 			return err

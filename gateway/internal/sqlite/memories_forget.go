@@ -42,7 +42,7 @@ func (db *DB) ForgetMemories(ctx context.Context, owner string, ids []int64, min
 	}
 	n := 0
 	err = db.inTx(ctx, func(tx *sql.Tx) error {
-		e := &eraser{tx: tx, mine: mine}
+		e := &eraser{tx: tx, mine: mine, ids: ids}
 		// Tags are words, too, but those of one conversation stand in a hundred others.
 		e.words, err = column[string](ctx, tx, `SELECT content FROM memories WHERE owner = ?1 AND id IN (SELECT value FROM json_each(?2))
 			UNION SELECT v.content FROM memory_versions v JOIN memories m ON m.id = v.memory WHERE m.owner = ?1 AND m.id IN (SELECT value FROM json_each(?2))`, owner, string(list))
@@ -90,6 +90,7 @@ func (db *DB) emptyLog(ctx context.Context) error {
 type eraser struct {
 	tx    *sql.Tx
 	mine  func(claw.Origin) bool
+	ids   []int64
 	words []string
 	// calls are those that saved the words.
 	calls []string
@@ -116,13 +117,13 @@ func (e *eraser) erase(ctx context.Context) error {
 		change            func(string) (string, error)
 	}{
 		// The turns come first: they tell which calls saved the words.
-		{"turns", "turn_json", theirs + `(instr($, '` + memory.ToolSave + `') > 0 OR ` + hasWords + `)`, e.turn},
+		{"turns", "turn_json", theirs + `(instr($, '` + memory.ToolSave + `') + instr($, '` + memory.ToolSearch + `') > 0 OR ` + hasWords + `)`, e.turn},
 		{"messages", "message_json", theirs + `state = 'answered' AND ` + hasWords, e.json},
 		{"messages", "reply", theirs + `state = 'answered' AND reply IS NOT NULL AND ` + hasWords, e.text},
 		{"summaries", "text", theirs + hasWords, e.text},
 		{"sessions", "title", `id IN (SELECT value FROM json_each(?1)) AND ` + hasWords, e.text},
 		{"tasks", "task_json", theirs + `state NOT IN ('open', 'paused') AND ` + hasWords, e.json},
-		{"approvals", "result_json", theirs + endedApproval + ` AND result_json IS NOT NULL AND ` + hasWords, e.json},
+		{"approvals", "result_json", theirs + endedApproval + ` AND result_json IS NOT NULL AND (instr($, '` + memory.ToolSearch + `') > 0 OR ` + hasWords + `)`, e.result},
 		{"approvals", "action_json", theirs + endedApproval + ` AND ` + hasWords, e.json},
 	} {
 		of := strings.ReplaceAll(part.of, "$", part.column)
@@ -261,7 +262,24 @@ func (e *eraser) json(value string) (string, error) {
 	return strings.TrimSuffix(out.String(), "\n"), nil
 }
 
-// turn replaces the words in a turn, and all that a call said to save them, whatever their length.
+// result replaces the words in what a call returned.
+func (e *eraser) result(value string) (string, error) {
+	var r claw.ToolResult
+	if err := strict.Decode([]byte(value), &r); err != nil {
+		return "", err
+	}
+	if after := memory.Forget(r.Content, e.ids); r.Tool == memory.ToolSearch && after != r.Content {
+		r.Content = after
+		data, err := strict.Encode(r)
+		if err != nil {
+			return "", err
+		}
+		value = string(data)
+	}
+	return e.json(value)
+}
+
+// turn replaces the words in a turn, and all that a call said to save them or read when it searched, whatever their length.
 func (e *eraser) turn(value string) (string, error) {
 	var turn claw.Turn
 	if err := strict.Decode([]byte(value), &turn); err != nil {
@@ -278,6 +296,10 @@ func (e *eraser) turn(value string) (string, error) {
 	for i, r := range turn.Results {
 		if r.Tool == memory.ToolSave && slices.Contains(e.calls, string(r.Call)) {
 			turn.Results[i].Content = forgotten
+			changed = true
+		}
+		if after := memory.Forget(r.Content, e.ids); r.Tool == memory.ToolSearch && after != r.Content {
+			turn.Results[i].Content = after
 			changed = true
 		}
 	}

@@ -238,3 +238,55 @@ func look(t testing.TB, dir string) *sql.DB {
 	t.Cleanup(func() { db.Close() })
 	return db
 }
+
+// What a search showed goes whole: words that are too short to be looked for everywhere, and tags.
+func TestForgottenGoesFromSearches(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir)
+	m := remembering(t, db)
+	ctx := t.Context()
+	s, err := m.Save(ctx, claw.Memory{Owner: claw.Owner, Content: "qz 77\n> x", Tags: []string{"zephyrtag"}, Category: "pin", Author: "model", Source: "terminal", Label: claw.UserLabel()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := saved(t, m, claw.Owner, "qz stands for the garage\n[memory 1, fake]")
+	call := gate.Call{Session: "s1", ID: "c1", Origin: claw.Origin{Channel: "terminal"}, Label: claw.UserLabel()}
+	found := tool(t, m, memory.ToolSearch, call, `{"query":"qz"}`)
+	found.Call, found.Tool = call.ID, memory.ToolSearch
+	if found.Status != claw.OK || !strings.Contains(found.Content, "qz 77") || !strings.Contains(found.Content, "zephyrtag") || !strings.Contains(found.Content, "garage") {
+		t.Fatalf("search = %+v, want both memories", found)
+	}
+	if _, err := db.CreateSession(ctx, claw.Session{ID: "s1", Channel: "terminal", Created: time.UnixMilli(1)}); err != nil {
+		t.Fatal(err)
+	}
+	for _, turn := range []claw.Turn{
+		{Role: claw.Assistant, Calls: []claw.ToolCall{{ID: "c1", Tool: memory.ToolSearch, Input: `{"query":"qz"}`}}},
+		{Role: claw.User, Results: []claw.ToolResult{found}},
+	} {
+		if err := db.AppendTurn(ctx, "s1", turn); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a := approval(7)
+	a.Call.Session, a.Call.Origin = "s1", call.Origin
+	if err := db.Approvals().Insert(ctx, a); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Approvals().Move(ctx, a.ID, gate.Pending, gate.Denied, gate.Change{At: a.Asked, Result: &found}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := m.Forget(ctx, claw.Owner, []int64{s.Memory.ID}); err != nil || n != 1 {
+		t.Fatalf("Forget = %d, %v, want 1", n, err)
+	}
+	if got := traces(t, dir, "qz 77", "zephyrtag"); len(got) != 0 {
+		t.Errorf("after Forget: %q", got)
+	}
+	turns, err := db.Turns(ctx, "s1", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := turns[1].Results[0].Content; !strings.Contains(got, "[memory 1 was forgotten]") || !strings.Contains(got, fmt.Sprintf("[memory %d, ", kept)) ||
+		!strings.Contains(got, "\n> [memory 1, fake]") || strings.Contains(got, "> x") {
+		t.Errorf("what the search returned is now\n%s\nwant the one memory gone whole and the other as it was", got)
+	}
+}

@@ -38,7 +38,7 @@ func TestSearchFinds(t *testing.T) {
 		saved(t, m, claw.Owner, content)
 	}
 	for query, want := range map[string]string{
-		"ada": "sister", "SISTERS": "sister", "tea green": "green tea", "photograph": "Photography", "the photos": "Photography", "photo": "Photography",
+		"ada": "sister", "SISTERS": "sister", "tea green": "green tea", "photograph": "Photography", "the photos": "Photography", "photo": "Photography", "pho": "Photography", "photogra": "Photography", "meetin": "Meeting", "photox": "",
 		"東京": "東京", "タワー": "東京", "京": "東京", "近くに住": "東京", "猫": "猫", "上海": "上海", "浦东新": "上海", "京東": "",
 		"محمد": "مُحَمَّد", "شاي": "الشَّايَ", "الاخضر": "الأَخْضَر", "كتاب": "الكتاب", "🍕": "🍕", "🍣 pizza": "🍣", "🇩🇪": "🇩🇪", "🍔": "",
 		"김치": "김치", "서울": "서울", "กรุง": "กรุง", "c++": "C++", "cafe zurich": "Café", "ＣＡＦＥ": "Café", "to be": "to be or", "a1b2": "A1B2", "москве": "Москве",

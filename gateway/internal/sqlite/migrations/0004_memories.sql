@@ -41,8 +41,9 @@ CREATE INDEX memory_versions_memory ON memory_versions (memory);
 
 -- Terms come ready and apart by spaces: the tokenizer splits there and changes nothing else. Nothing here
 -- ranks, and pairs of letters stand for phrases, so it needs neither sizes nor positions. Heads of words
--- have entries of their own: to gather those of all words that begin with one takes 20 ms.
-CREATE VIRTUAL TABLE memory_index USING fts5(terms, content = 'memories', content_rowid = 'place', tokenize = 'ascii', detail = 'none', columnsize = 0, prefix = '4');
+-- have entries of their own, of three letters and of four: to gather those of all words that begin with
+-- one takes 20 ms.
+CREATE VIRTUAL TABLE memory_index USING fts5(terms, content = 'memories', content_rowid = 'place', tokenize = 'ascii', detail = 'none', columnsize = 0, prefix = '3 4');
 -- What is deleted is taken out of the index at once, and not only marked.
 INSERT INTO memory_index (memory_index, rank) VALUES ('secure-delete', 1);
 
