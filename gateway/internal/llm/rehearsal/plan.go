@@ -69,6 +69,7 @@ func says(text string) llm.Reply { return llm.Reply{Stop: llm.StopEnd, Model: "r
 
 // planFor is a plan for a request, or the word that none is needed.
 func planFor(request string) string {
+	request, _ = prompt(request)
 	commands, rest := parse(unlisted(request))
 	if len(commands) < minPlanned || len(commands) > maxPlanned || len(rest) > 0 {
 		return claw.PlanNone
