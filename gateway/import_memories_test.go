@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,7 +11,9 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+	"github.com/secureclaw/secureclaw/gateway/internal/memory"
 	"github.com/secureclaw/secureclaw/gateway/internal/sqlite"
+	"github.com/secureclaw/secureclaw/internal/strict"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
 
@@ -104,5 +107,37 @@ func TestUsageByLocalDay(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, rows); diff != "" {
 		t.Errorf("usage by day (-want +got)\n%s", diff)
+	}
+}
+
+// Somebody made more categories than an answer holds: the largest are told, and how many others there are.
+func TestManyCategories(t *testing.T) {
+	db, err := sqlite.Open(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var rows []memory.Row
+	for i := range 6000 {
+		rows = append(rows, memory.RowOf(claw.Memory{Owner: claw.Owner, Content: "x", Category: strings.Repeat("好", 25) + strconv.Itoa(i), Author: "model", Created: time.UnixMilli(1)}))
+	}
+	for range 3 {
+		rows = append(rows, memory.RowOf(claw.Memory{Owner: claw.Owner, Content: "x", Category: "note", Author: "model", Created: time.UnixMilli(1)}))
+	}
+	if err := db.AddMemories(t.Context(), rows); err != nil {
+		t.Fatal(err)
+	}
+	known, err := memory.New(memory.Options{Store: db, Owner: func(claw.Origin) string { return claw.Owner }, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer known.Close()
+	got, err := (&keep{memory: known}).memoriesCategories(t.Context(), wire.Whose{})
+	if err != nil || len(got.Categories)+got.More != 6001 || got.More == 0 || got.Categories[0].Name != "note" {
+		t.Fatalf("%d categories and %d more, %v, want 6001 in all, with the largest first", len(got.Categories), got.More, err)
+	}
+	data, err := strict.Encode(got)
+	if err != nil || len(data) > maxPage {
+		t.Errorf("the answer has %d bytes, %v, want at most %d", len(data), err, maxPage)
 	}
 }

@@ -147,11 +147,18 @@ func (k *keep) memoriesCategories(ctx context.Context, in wire.Whose) (*wire.Mem
 		return nil, err
 	}
 	out := &wire.MemoriesCategories{Categories: []wire.MemoryCategory{}}
+	if len(found) > maxCategories { // as many as somebody likes to make
+		slices.SortStableFunc(found, func(a, b claw.MemoryCategory) int { return cmp.Compare(b.Count, a.Count) })
+		found, out.More = found[:maxCategories], len(found)-maxCategories
+	}
 	for _, c := range found {
 		out.Categories = append(out.Categories, wire.MemoryCategory(c))
 	}
 	return out, nil
 }
+
+// maxCategories is how many fit into one answer for sure.
+const maxCategories = 2000
 
 // memoriesForget deletes what is named and nothing else.
 func (k *keep) memoriesForget(ctx context.Context, in wire.MemoriesForget) (*wire.MemoriesForgotten, error) {

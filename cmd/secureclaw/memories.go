@@ -146,6 +146,9 @@ func newMemoriesCategoriesCmd(g *globals, who *wire.Whose) *cobra.Command {
 				for _, c := range found.Categories {
 					fmt.Fprintf(cmd.OutOrStdout(), "%8s  %s\n", thousands(int64(c.Count)), visibleLine(c.Name))
 				}
+				if found.More > 0 {
+					fmt.Fprintf(cmd.ErrOrStderr(), "There are %s more, each with fewer.\n", several(found.More, "category", "categories"))
+				}
 				return nil
 			})
 		},

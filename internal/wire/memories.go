@@ -87,9 +87,11 @@ type Label struct {
 	Sources   []string `json:"sources,omitempty"`
 }
 
-// MemoriesCategories are the categories and how many memories each has.
+// MemoriesCategories are the categories and how many memories each has: by name, or if there are more than an
+// answer holds, the largest. More is how many others there are.
 type MemoriesCategories struct {
 	Categories []MemoryCategory `json:"categories"`
+	More       int              `json:"more,omitzero"`
 }
 
 // MemoryCategory is one of them.

@@ -133,19 +133,8 @@ func (m *Memory) Recall(ctx context.Context, origin claw.Origin, text string) ([
 	if err != nil {
 		return nil, err
 	}
-	profile, err := m.o.Store.ListMemories(ctx, claw.MemoryQuery{Owner: owner, Category: CategoryProfile, Limit: 4 * maxRecalled})
-	if err != nil {
+	if found, err = m.addProfile(ctx, owner, found); err != nil {
 		return nil, err
-	}
-	more := maxRecalled
-	for _, mem := range profile {
-		// What a stranger may have written comes up where it belongs to the topic, and not in every
-		// conversation from now on.
-		known := slices.ContainsFunc(found, func(f claw.Memory) bool { return f.ID == mem.ID })
-		if more > 0 && !known && mem.Label.Integrity != claw.External {
-			found = append(found, mem)
-			more--
-		}
 	}
 	size := 0
 	for i, mem := range found {
@@ -158,8 +147,34 @@ func (m *Memory) Recall(ctx context.Context, origin claw.Origin, text string) ([
 	return found, nil
 }
 
+// addProfile adds the newest of what is always to be known of the user. What a stranger may have written comes up
+// where it belongs to the topic, and not in every conversation from now on; nor does it crowd out the user's own,
+// unless there are more than maxProfile of it.
+func (m *Memory) addProfile(ctx context.Context, owner string, found []claw.Memory) ([]claw.Memory, error) {
+	page := claw.MemoryQuery{Owner: owner, Category: CategoryProfile, Limit: 4 * maxRecalled}
+	for more, seen := maxRecalled, 0; seen < maxProfile; seen += page.Limit {
+		profile, err := m.o.Store.ListMemories(ctx, page)
+		if err != nil {
+			return nil, err
+		}
+		for _, mem := range profile {
+			known := slices.ContainsFunc(found, func(f claw.Memory) bool { return f.ID == mem.ID })
+			if more > 0 && !known && mem.Label.Integrity != claw.External {
+				found = append(found, mem)
+				more--
+			}
+			page.Below = mem.ID
+		}
+		if more == 0 || len(profile) < page.Limit {
+			break
+		}
+	}
+	return found, nil
+}
+
 // The bounds of what a message brings to mind.
 const (
+	maxProfile       = 200
 	maxRecalled      = 5
 	maxRecalledBytes = 10 << 10
 )

@@ -276,6 +276,12 @@ func TestRecall(t *testing.T) {
 			t.Errorf("Recall(%q) = %q, %v, want %q", text, contents(found), err, want)
 		}
 	}
+	for i := range 50 {
+		save(fmt.Sprintf("The user's name is Mallory %d", i), "profile", web)
+	}
+	if found, err := m.Recall(t.Context(), claw.Origin{Channel: "terminal"}, "hello, how are you?"); err != nil || len(found) != 1 || !strings.Contains(found[0].Content, "Grace") {
+		t.Errorf("Recall behind 50 of a stranger's = %q, %v, want the user's own still", contents(found), err)
+	}
 	if found, err := m.Recall(t.Context(), claw.Origin{Channel: "telegram", User: "42"}, "birthday of Ada"); err != nil || len(found) != 0 {
 		t.Errorf("Recall by another person = %q, %v, want nothing", contents(found), err)
 	}
