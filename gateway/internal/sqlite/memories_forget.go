@@ -97,8 +97,6 @@ type eraser struct {
 }
 
 func (e *eraser) erase(ctx context.Context) error {
-	// The longest first: what is part of another must not break it.
-	slices.SortFunc(e.words, func(a, b string) int { return len(b) - len(a) })
 	sessions, err := e.sessions(ctx)
 	if err != nil || len(sessions) == 0 {
 		return err
@@ -107,6 +105,11 @@ func (e *eraser) erase(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := e.asSaid(ctx, string(list)); err != nil {
+		return err
+	}
+	// The longest first: what is part of another must not break it.
+	slices.SortFunc(e.words, func(a, b string) int { return len(b) - len(a) })
 	needles, err := strict.Encode(e.needles())
 	if err != nil {
 		return err
@@ -138,6 +141,30 @@ func (e *eraser) erase(ctx context.Context) error {
 }
 
 const endedApproval = `state NOT IN ('pending', 'allowed', 'started')`
+
+// asSaid adds the words as the model wrote them when it saved them, which most often is how the user did: a memory
+// is kept without joiners and the like, and they stand between letters in Persian and in pictures of people.
+func (e *eraser) asSaid(ctx context.Context, sessions string) error {
+	said := map[string]bool{}
+	err := e.rewrite(ctx, "turns", "turn_json", `session IN (SELECT value FROM json_each(?1)) AND instr(turn_json, '`+memory.ToolSave+`') > 0`, func(value string) (string, error) {
+		var turn claw.Turn
+		if err := strict.Decode([]byte(value), &turn); err != nil {
+			return "", err
+		}
+		for _, c := range turn.Calls {
+			if content, ok := e.saves(c.Input); c.Tool == memory.ToolSave && ok {
+				said[strings.TrimSpace(content)] = true
+			}
+		}
+		return value, nil
+	}, sessions)
+	for words := range said {
+		if !slices.Contains(e.words, words) {
+			e.words = append(e.words, words)
+		}
+	}
+	return err
+}
 
 // sessions are the conversations of the person.
 func (e *eraser) sessions(ctx context.Context) ([]string, error) {
@@ -287,7 +314,7 @@ func (e *eraser) turn(value string) (string, error) {
 	}
 	changed := false
 	for i, c := range turn.Calls {
-		if c.Tool == memory.ToolSave && e.saves(c.Input) {
+		if _, ok := e.saves(c.Input); c.Tool == memory.ToolSave && ok {
 			e.calls = append(e.calls, string(c.ID))
 			turn.Calls[i].Input = forgottenInput
 			changed = true
@@ -316,14 +343,13 @@ func (e *eraser) turn(value string) (string, error) {
 // forgottenInput is valid input of save_memory.
 const forgottenInput = `{"category":"note","content":"` + forgotten + `"}`
 
-// saves reports whether a call's input saves one of the words.
-func (e *eraser) saves(input string) bool {
-	var in struct{ Content string }
-	if err := jsonContent(input, &in.Content); err != nil {
-		return false
+// saves returns what a call's input saves, and whether it is one of the words.
+func (e *eraser) saves(input string) (said string, ok bool) {
+	if err := jsonContent(input, &said); err != nil {
+		return "", false
 	}
-	content, err := memory.CleanContent(in.Content)
-	return err == nil && slices.Contains(e.words, content)
+	content, err := memory.CleanContent(said)
+	return said, err == nil && slices.Contains(e.words, content)
 }
 
 // jsonContent reads the member "content"; what else a model wrote does not matter.

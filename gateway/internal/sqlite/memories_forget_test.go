@@ -290,3 +290,51 @@ func TestForgottenGoesFromSearches(t *testing.T) {
 		t.Errorf("what the search returned is now\n%s\nwant the one memory gone whole and the other as it was", got)
 	}
 }
+
+// A memory is kept without what does not show; what was said has it still, and goes as well.
+func TestForgottenAsItWasSaid(t *testing.T) {
+	for name, words := range map[string]string{
+		"Persian":          "کاربر می\u200cخواهد به تهران برود",
+		"people":           "Ada 👩🏽\u200d🚀 flies to the moon",
+		"accents apart":    "the cafe\u0301 of Zoe\u0308 is closed",
+		"tabs and returns": "door:\t1234\r\nsafe:\t98765",
+		"hidden direction": "pay \u202e5432\u202c to nobody",
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			db := open(t, dir)
+			m := remembering(t, db)
+			ctx := t.Context()
+			id := saved(t, m, claw.Owner, words)
+			input, err := strict.Encode(map[string]any{"content": " " + words})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := db.CreateSession(ctx, claw.Session{ID: "s1", Channel: "terminal", Created: time.UnixMilli(1)}); err != nil {
+				t.Fatal(err)
+			}
+			for _, turn := range []claw.Turn{
+				{Role: claw.User, Text: "remember: " + words + "!"},
+				{Role: claw.Assistant, Calls: []claw.ToolCall{{ID: "c1", Tool: memory.ToolSave, Input: string(input)}}},
+				{Role: claw.Assistant, Text: "I remember: " + words},
+			} {
+				if err := db.AppendTurn(ctx, "s1", turn); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if n, err := m.Forget(ctx, claw.Owner, []int64{id}); err != nil || n != 1 {
+				t.Fatalf("Forget = %d, %v, want 1", n, err)
+			}
+			turns, err := db.Turns(ctx, "s1", 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if turns[0].Text != "remember: [forgotten]!" || turns[2].Text != "I remember: [forgotten]" {
+				t.Errorf("left are %q and %q", turns[0].Text, turns[2].Text)
+			}
+			if got := traces(t, dir, words); len(got) != 0 {
+				t.Errorf("after Forget: %q", got)
+			}
+		})
+	}
+}
