@@ -125,7 +125,7 @@ func (e *eraser) erase(ctx context.Context) error {
 		{"messages", "reply", theirs + `state = 'answered' AND reply IS NOT NULL AND ` + hasWords, e.text},
 		{"summaries", "text", theirs + hasWords, e.text},
 		{"sessions", "title", `id IN (SELECT value FROM json_each(?1)) AND ` + hasWords, e.text},
-		{"tasks", "task_json", theirs + `state NOT IN ('open', 'paused') AND ` + hasWords, e.json},
+		{"tasks", "task_json", theirs + `state <> 'open' AND ` + hasWords, e.json},
 		{"approvals", "result_json", theirs + endedApproval + ` AND result_json IS NOT NULL AND (instr($, '` + memory.ToolSearch + `') > 0 OR ` + hasWords + `)`, e.result},
 		{"approvals", "action_json", theirs + endedApproval + ` AND ` + hasWords, e.json},
 	} {

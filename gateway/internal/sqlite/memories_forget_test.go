@@ -338,3 +338,45 @@ func TestForgottenAsItWasSaid(t *testing.T) {
 		})
 	}
 }
+
+// A task that only waits for its user gives up the words; one that is open keeps them until it ends.
+func TestForgottenGoesFromTasks(t *testing.T) {
+	dir := t.TempDir()
+	db := open(t, dir)
+	m := remembering(t, db)
+	ctx := t.Context()
+	const words = "Ada likes blue zebras"
+	id := saved(t, m, claw.Owner, words)
+	origin := claw.Origin{Channel: "terminal", User: "0"}
+	for _, state := range []claw.TaskState{claw.TaskPaused, claw.TaskLimited, claw.TaskDone, claw.TaskOpen} {
+		session := claw.SessionID("s-" + state)
+		if _, err := db.CreateSession(ctx, claw.Session{ID: session, Channel: "terminal", User: "0", Created: time.UnixMilli(1)}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.AcceptMessage(ctx, claw.Message{ID: string(session), Session: session, Text: "plan it", Origin: origin, At: time.UnixMilli(1)}); err != nil {
+			t.Fatal(err)
+		}
+		task := claw.Task{ID: "t-" + string(state), Session: session, Channel: "terminal", Message: string(session), Request: "plan it", Plan: claw.Plan{Steps: []claw.PlanStep{{Text: "ask whether " + words}}},
+			Most: 10, Notes: []string{words + ", she said"}, Begun: time.UnixMilli(1)}
+		if kept, err := db.CreateTask(ctx, task); err != nil || !kept {
+			t.Fatalf("CreateTask = %v, %v", kept, err)
+		}
+		task.State = state
+		if err := db.SaveTask(ctx, task, "", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := m.Forget(ctx, claw.Owner, []int64{id}); err != nil || n != 1 {
+		t.Fatalf("Forget = %d, %v, want 1", n, err)
+	}
+	for _, state := range []claw.TaskState{claw.TaskPaused, claw.TaskLimited, claw.TaskDone, claw.TaskOpen} {
+		task, found, err := db.Task(ctx, "t-"+string(state))
+		if err != nil || !found {
+			t.Fatal(found, err)
+		}
+		want := map[bool]string{true: words, false: "[forgotten]"}[state == claw.TaskOpen]
+		if task.Notes[0] != want+", she said" || task.Plan.Steps[0].Text != "ask whether "+want {
+			t.Errorf("a task that is %q has %q and %q, want %q in them", state, task.Notes, task.Plan.Steps, want)
+		}
+	}
+}
