@@ -59,8 +59,8 @@ type History interface {
 type Recall interface {
 	// Recall returns the few memories that are of use for a message, the most useful first.
 	Recall(ctx context.Context, origin claw.Origin, text string) ([]claw.Memory, error)
-	// Memories returns those of the ids that are still there.
-	Memories(ctx context.Context, ids []int64) ([]claw.Memory, error)
+	// Recalled returns those of the ids that are still there, and are of the person who set the run in motion.
+	Recalled(ctx context.Context, origin claw.Origin, ids []int64) ([]claw.Memory, error)
 }
 
 // Budget says whether one more question may be put to the model. A why that is not empty is the

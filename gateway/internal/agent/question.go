@@ -73,7 +73,7 @@ func (a *Agent) question(ctx context.Context, t *talk) (llm.Request, past, error
 		if err != nil {
 			return req, p, err
 		}
-		known := a.memories(ctx, t.session, p.turns)
+		known := a.memories(ctx, t, p.turns)
 		turns := answered(p.turns)
 		var label claw.Label
 		req.Turns, label = a.shown(turns, p.summary, known)

@@ -28,10 +28,10 @@ func (s *shelf) Recall(_ context.Context, _ claw.Origin, text string) ([]claw.Me
 	if s.err != nil {
 		return nil, s.err
 	}
-	return s.Memories(context.Background(), s.find(text))
+	return s.Recalled(context.Background(), claw.Origin{}, s.find(text))
 }
 
-func (s *shelf) Memories(_ context.Context, ids []int64) ([]claw.Memory, error) {
+func (s *shelf) Recalled(_ context.Context, _ claw.Origin, ids []int64) ([]claw.Memory, error) {
 	if s.err != nil {
 		return nil, s.err
 	}

@@ -144,20 +144,20 @@ type remembered struct {
 }
 
 // memories reads those that turns were shown with.
-func (a *Agent) memories(ctx context.Context, session claw.SessionID, turns []claw.Turn) remembered {
+func (a *Agent) memories(ctx context.Context, t *talk, turns []claw.Turn) remembered {
 	var ids []int64
-	for _, t := range turns {
-		ids = append(ids, t.Recalled...)
+	for _, turn := range turns {
+		ids = append(ids, turn.Recalled...)
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	if len(ids) == 0 || a.o.Recall == nil {
 		return remembered{unread: true}
 	}
-	found, err := a.o.Recall.Memories(ctx, ids)
+	found, err := a.o.Recall.Recalled(ctx, t.origin, ids)
 	if err != nil {
 		if ctx.Err() == nil {
-			a.o.Log.Warn("recalled memories not read", "session", session, "err", err)
+			a.o.Log.Warn("recalled memories not read", "session", t.session, "err", err)
 		}
 		return remembered{unread: true}
 	}

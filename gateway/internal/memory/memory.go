@@ -179,6 +179,14 @@ const (
 	maxRecalledBytes = 10 << 10
 )
 
+// Recalled returns those of the ids that are still there, in their order, and are of the person who set a run in
+// motion: whose a conversation is can change, when somebody else becomes the owner on a messenger.
+func (m *Memory) Recalled(ctx context.Context, origin claw.Origin, ids []int64) ([]claw.Memory, error) {
+	owner := m.o.Owner(origin)
+	found, err := m.Memories(ctx, ids)
+	return slices.DeleteFunc(found, func(mem claw.Memory) bool { return mem.Owner != owner }), err
+}
+
 // Memories returns those of the ids that are still there, in their order, whoever owns them.
 func (m *Memory) Memories(ctx context.Context, ids []int64) ([]claw.Memory, error) {
 	if len(ids) == 0 {
