@@ -168,6 +168,9 @@ func (k *keep) memoriesForget(ctx context.Context, in wire.MemoriesForget) (*wir
 	}
 	owners := map[string][]int64{}
 	for _, m := range found {
+		if !in.Seen.IsZero() && m.Updated.After(in.Seen) {
+			return nil, fmt.Errorf("memory #%d changed meanwhile; look again, nothing was deleted", m.ID)
+		}
 		owners[m.Owner] = append(owners[m.Owner], m.ID)
 	}
 	out := &wire.MemoriesForgotten{}

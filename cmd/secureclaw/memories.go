@@ -236,6 +236,9 @@ func forgetMemories(ctx context.Context, cmd *cobra.Command, g *globals, conn *w
 	request := wire.MemoriesForget{Whose: wire.Whose{All: true}} // by the ids that were shown
 	for _, m := range found {
 		request.IDs = append(request.IDs, m.ID)
+		if at := said(m); at.After(request.Seen) {
+			request.Seen = at
+		}
 	}
 	done, err := manage[wire.MemoriesForgotten](ctx, conn, wire.ManageMemoriesForget, request)
 	if err != nil {

@@ -101,10 +101,12 @@ type MemoryCategory struct {
 }
 
 // MemoriesForget asks to delete memories for good. Unless all of them are there and belong to the one who
-// is named, nothing is deleted.
+// is named, nothing is deleted; nor if one of them was merged with other words after Seen, the last change that
+// whoever says yes was shown. Zero does not ask.
 type MemoriesForget struct {
 	Whose
-	IDs []int64 `json:"ids"`
+	IDs  []int64   `json:"ids"`
+	Seen time.Time `json:"seen,omitzero"`
 }
 
 // MemoriesForgotten says how many were deleted.
