@@ -155,6 +155,10 @@ func (d *Desk) reviveJob(msg claw.Message) job {
 			d.forbid(msg.Origin, "message", "no longer on the list of users")
 			return agent.Answer{Outcome: agent.Failed, Text: "You are not on the list of users any more, so this was not answered."}, nil
 		}
+		msg, err := d.asBegun(ctx, msg)
+		if err != nil {
+			return agent.Answer{}, err
+		}
 		if d.o.Tasks != nil {
 			if answer, found, err := d.o.Tasks.Resume(ctx, msg, run, w); err != nil || found {
 				return answer, err
@@ -216,6 +220,20 @@ func (d *Desk) standing(ctx context.Context, msg claw.Message) (standing, error)
 		s.answer, s.outcome = s.turns[n-1].Text, agent.Outcome(cmp.Or(s.turns[n-1].Outcome, string(agent.Done)))
 	}
 	return s, nil
+}
+
+// asBegun is a message as its run began with it: one that was late then stays late after a restart, for its
+// turn says when that was. Without that turn in sight, its age counts up to now.
+func (d *Desk) asBegun(ctx context.Context, msg claw.Message) (claw.Message, error) {
+	if !isMessenger(msg.Origin.Channel) || d.o.LateAfter <= 0 {
+		return msg, nil
+	}
+	turns, err := d.o.Store.Turns(ctx, msg.Session, 200)
+	began := d.o.Now()
+	if at := slices.IndexFunc(turns, func(t claw.Turn) bool { return t.Message == msg.ID }); at >= 0 {
+		began = turns[at].At
+	}
+	return d.aged(msg, began), err
 }
 
 // isOpen reports whether a message has no answer yet: two events can queue the same one, and the

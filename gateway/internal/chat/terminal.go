@@ -91,7 +91,7 @@ func (d *Desk) accept(ctx context.Context, msg claw.Message) (fresh bool, err er
 func (d *Desk) answerJob(msg claw.Message, run claw.RunID, m *member) job {
 	return job{run: run, msg: msg, asker: m, work: func(ctx context.Context, w *watcher) (agent.Answer, error) {
 		w.working()
-		msg := d.aged(msg)
+		msg := d.aged(msg, d.o.Now())
 		if err := d.o.Record(ctx, msg, run); err != nil && ctx.Err() != nil {
 			return agent.Answer{}, err // stopped, not broken
 		} else if err != nil {
@@ -101,10 +101,10 @@ func (d *Desk) answerJob(msg claw.Message, run claw.RunID, m *member) job {
 	}}
 }
 
-// aged is a message whose run begins now: one that waited too long, behind a question or while we were not
-// running, counts as late too.
-func (d *Desk) aged(msg claw.Message) claw.Message {
-	waited := d.o.Now().Sub(msg.At)
+// aged is a message whose run began at a moment: one that waited too long for it, behind a question or while we
+// were not running, counts as late too.
+func (d *Desk) aged(msg claw.Message, began time.Time) claw.Message {
+	waited := began.Sub(msg.At)
 	if isMessenger(msg.Origin.Channel) && d.o.LateAfter > 0 && waited > d.o.LateAfter {
 		msg.Origin.Late += claw.Elapsed(waited.Truncate(time.Second))
 	}
