@@ -2,6 +2,7 @@ package task_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -44,6 +45,36 @@ type office struct {
 	limit int64                       // tokens of a task
 	broke error                       // of the model, when it is to break
 	why   string                      // no question may be put any more, when it is not empty
+	full  func() bool                 // whether the disk is full now
+}
+
+// disk is a store whose writes fail while the disk is full.
+type disk struct {
+	*sqlite.DB
+	full func() bool
+}
+
+var errFull = errors.New("no space left on device")
+
+func (d disk) AppendTurn(ctx context.Context, session claw.SessionID, turn claw.Turn) error {
+	if d.full() {
+		return errFull
+	}
+	return d.DB.AppendTurn(ctx, session, turn)
+}
+
+func (d disk) BeginIteration(ctx context.Context, t claw.Task, child claw.Session) error {
+	if d.full() {
+		return errFull
+	}
+	return d.DB.BeginIteration(ctx, t, child)
+}
+
+func (d disk) SaveTask(ctx context.Context, t claw.Task, child claw.SessionID, last *claw.Turn) error {
+	if d.full() {
+		return errFull
+	}
+	return d.DB.SaveTask(ctx, t, child, last)
 }
 
 // Spend is the budget.
@@ -131,7 +162,7 @@ func (o *office) Text(delta string)                                  { o.mu.Lock
 
 func newOffice(t *testing.T, change func(*office)) *office {
 	t.Helper()
-	o := &office{t: t, plan: threeSteps, think: func(int, int, string) llm.Reply { return says("the answer") }}
+	o := &office{t: t, plan: threeSteps, think: func(int, int, string) llm.Reply { return says("the answer") }, full: func() bool { return false }}
 	change(o)
 	must := func(err error) {
 		t.Helper()
@@ -143,13 +174,14 @@ func newOffice(t *testing.T, change func(*office)) *office {
 	must(err)
 	t.Cleanup(func() { must(db.Close()) })
 	o.db = db
+	kept := disk{db, o.full}
 	rules, err := policy.New(config.ActionTiers{AutoApprove: []config.Rule{{Tool: "look"}, {Tool: task.ToolPlan}}}, nil)
 	must(err)
 	door, err := gate.New(gate.Options{Tools: append(task.Tool(db, time.Now), look{o}), Policy: rules, Store: db.Approvals(), Audit: quiet{}, Asker: quiet{}})
 	must(err)
-	mind, err := agent.New(agent.Options{Model: o, Hands: door, History: db, Budget: o, Leave: task.ToolPlan, MaxTokens: 100, Rounds: 4, Now: time.Now})
+	mind, err := agent.New(agent.Options{Model: o, Hands: door, History: kept, Budget: o, Leave: task.ToolPlan, MaxTokens: 100, Rounds: 4, Now: time.Now})
 	must(err)
-	o.runner, err = task.New(task.Options{Agent: mind, Store: db, Fate: door.Fate, TokensPerTask: o.limit, Now: time.Now})
+	o.runner, err = task.New(task.Options{Agent: mind, Store: kept, Fate: door.Fate, TokensPerTask: o.limit, Now: time.Now})
 	must(err)
 	_, err = db.CreateSession(t.Context(), claw.Session{ID: "s", Channel: "terminal", User: "0", Created: time.Now(), Label: claw.Label{Integrity: claw.ByUser, Privacy: claw.Public}})
 	must(err)

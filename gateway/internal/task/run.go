@@ -172,7 +172,6 @@ func (r *Runner) note(ctx context.Context, t claw.Task, got agent.Answer) (_ cla
 
 // end keeps the task's end and its answer, which is the last word of its conversation too.
 func (r *Runner) end(ctx context.Context, t claw.Task, sum agent.Answer, state claw.TaskState, text string, w agent.Watcher) (agent.Answer, error) {
-	keep := context.WithoutCancel(ctx)
 	child := t.Child
 	t.Child, t.State, t.Ended = "", state, r.o.Now()
 	t.Answer = text
@@ -182,24 +181,33 @@ func (r *Runner) end(ctx context.Context, t claw.Task, sum agent.Answer, state c
 			w.Text(t.Answer) // no model said it
 		}
 	}
-	var last *claw.Turn
-	turns, err := r.o.Store.Turns(keep, t.Session, recent)
-	if err != nil {
-		return sum, err
-	}
-	if atRest(turns, t.Message) {
-		last = &claw.Turn{Role: claw.Assistant, Text: t.Answer}
-		if outcome := outcomeOf(state); outcome != agent.Done {
-			last.Outcome = string(outcome)
+	err := r.persist(ctx, func(keep context.Context) error {
+		turns, err := r.o.Store.Turns(keep, t.Session, recent)
+		if err != nil {
+			return err
 		}
-	}
-	if err := r.o.Store.SaveTask(keep, t, child, last); err != nil {
+		var last *claw.Turn
+		if atRest(turns, t.Message) && !isWord(turns, t.Answer) {
+			last = &claw.Turn{Role: claw.Assistant, Text: t.Answer}
+			if outcome := outcomeOf(state); outcome != agent.Done {
+				last.Outcome = string(outcome)
+			}
+		}
+		return r.o.Store.SaveTask(keep, t, child, last)
+	})
+	if err != nil {
 		return sum, err
 	}
 	r.o.Step(StepDone)
 	w.Progress(progressOf(t))
 	sum.Outcome, sum.Text, sum.Usage = outcomeOf(state), t.Answer, less(t.Usage, t.Before)
 	return sum, nil
+}
+
+// isWord reports whether a text is the last word of a conversation already: a write can be kept and fail.
+func isWord(turns []claw.Turn, text string) bool {
+	n := len(turns)
+	return n > 0 && turns[n-1].Role == claw.Assistant && len(turns[n-1].Calls) == 0 && turns[n-1].Text == text
 }
 
 // recent is how many turns are looked at for the end of a conversation.
@@ -233,8 +241,14 @@ func (r *Runner) broken(ctx context.Context, t claw.Task, sum agent.Answer, err 
 	}
 	if t.Child != "" {
 		// What it did must be known to whoever goes on.
-		if next, _, _, err := r.note(ctx, t, agent.Answer{Outcome: agent.Failed}); err == nil {
-			t = next
+		if err := r.persist(ctx, func(context.Context) error {
+			next, _, _, err := r.note(ctx, t, agent.Answer{Outcome: agent.Failed})
+			if err == nil {
+				t = next
+			}
+			return err
+		}); err != nil {
+			r.o.Log.Error("an iteration of a broken task is not noted", "task", t.ID, "err", err)
 		}
 	}
 	answer, err2 := r.end(ctx, t, sum, state, text, w)
