@@ -201,7 +201,7 @@ func TestLabelIsThatOfWhatWasSeen(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		w := &world{t: t, m: newMemory(), s: &shelf{kept: map[int64]claw.Memory{}}, signs: map[string]claw.Label{}, read: map[claw.SessionID]map[string]bool{}, next: map[string]claw.ToolResult{}, seen: map[claw.SessionID]claw.Label{}, may: map[claw.SessionID]claw.Label{}}
 		var err error
-		w.agent, err = agent.New(agent.Options{Model: w, Hands: &hands{run: w.run}, History: w.m, Recall: w.s, MaxTokens: 1000, Rounds: 6, Context: 2000, Now: func() time.Time { return noon() }})
+		w.agent, err = agent.New(agent.Options{Model: w, Hands: &hands{run: w.run}, History: w.m, Recall: w.s, MaxTokens: 1000, Rounds: 6, Context: 1300, Now: func() time.Time { return noon() }})
 		if err != nil {
 			t.Fatal(err)
 		}
