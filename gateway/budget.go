@@ -13,8 +13,8 @@ import (
 
 // spending is what was spent, as the store knows it.
 type spending interface {
-	UsageSince(ctx context.Context, since time.Time) (u claw.Usage, upto int64, err error)
-	UsageAfter(ctx context.Context, since time.Time, after int64) (u claw.Usage, upto int64, err error)
+	UsageSince(ctx context.Context, since, before time.Time) (u claw.Usage, upto int64, err error)
+	UsageAfter(ctx context.Context, since, before time.Time, after int64) (u claw.Usage, upto int64, err error)
 	TaskOf(ctx context.Context, session claw.SessionID) (claw.Task, bool, error)
 }
 
@@ -73,19 +73,21 @@ func (b *budget) spendTask(ctx context.Context, session claw.SessionID) (string,
 }
 
 // today is what was spent since midnight, and that midnight. It reads only what was written since the last time.
+// What bears a later date was spent before the clock was set back: it counts on the day that it bears.
 func (b *budget) today(ctx context.Context) (time.Time, int64, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	day := midnight(b.now())
+	next := daysAfter(day, 1)
 	if !day.Equal(b.day) || b.upto == 0 { // a new day, a clock that was set back, or nothing read yet
-		used, upto, err := b.store.UsageSince(ctx, day)
+		used, upto, err := b.store.UsageSince(ctx, day, next)
 		if err != nil {
 			return day, 0, err
 		}
 		b.day, b.sum, b.upto = day, total(used), upto
 		return day, b.sum, nil
 	}
-	used, upto, err := b.store.UsageAfter(ctx, day, b.upto)
+	used, upto, err := b.store.UsageAfter(ctx, day, next, b.upto)
 	if err != nil {
 		return day, 0, err
 	}

@@ -99,6 +99,27 @@ func TestTokensPerDay(t *testing.T) {
 	p.says("s", "1,000 tokens")
 }
 
+// What was spent while the clock was wrong, and ahead, counts on the day that it bears: not on each day until then.
+func TestAClockThatWasAhead(t *testing.T) {
+	p := newPurse(t, config.Limits{TokensPerDay: 1000})
+	now := p.at
+	p.at = now.AddDate(10, 0, 0)
+	p.spent("s", claw.Origin{Channel: "terminal"}, claw.Usage{Input: 1000})
+	p.says("s", "Paused")
+	p.at = now
+	p.says("s")
+	p.spent("s", claw.Origin{Channel: "terminal"}, claw.Usage{Input: 999})
+	p.says("s")
+	fresh := &budget{limits: p.limits, store: p.db, now: p.now}
+	if _, sum, err := fresh.today(t.Context()); sum != 999 || err != nil {
+		t.Errorf("today after a restart = %d, %v, want 999", sum, err)
+	}
+	p.spent("s", claw.Origin{Channel: "terminal"}, claw.Usage{Input: 1})
+	p.says("s", "1,000 tokens")
+	p.at = now.AddDate(10, 0, 0)
+	p.says("s", "Paused")
+}
+
 // The sum in memory is that of the store, however answers and questions mix.
 func TestTodayIsExact(t *testing.T) {
 	p := newPurse(t, config.Limits{TokensPerDay: 1 << 40})

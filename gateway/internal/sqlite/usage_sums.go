@@ -46,8 +46,8 @@ const tokens = `coalesce(sum(input), 0), coalesce(sum(output), 0), coalesce(sum(
 // What is asked before every question to a model. Rows are never deleted, so a new one has the largest
 // number; NOT INDEXED leaves that number as the only way in.
 const (
-	usageSince = `SELECT (SELECT max(rowid) FROM usage), ` + tokens + ` FROM usage INDEXED BY usage_at WHERE at >= ?`
-	usageAfter = `SELECT (SELECT max(rowid) FROM usage), ` + tokens + ` FROM usage NOT INDEXED WHERE rowid > ? AND at >= ?`
+	usageSince = `SELECT (SELECT max(rowid) FROM usage), ` + tokens + ` FROM usage INDEXED BY usage_at WHERE at >= ? AND at < ?`
+	usageAfter = `SELECT (SELECT max(rowid) FROM usage), ` + tokens + ` FROM usage NOT INDEXED WHERE rowid > ? AND at >= ? AND at < ?`
 	taskOf     = `WHERE t.id = (SELECT task FROM sessions WHERE id = ? AND task <> '')`
 )
 
@@ -85,19 +85,19 @@ func (db *DB) UsageBy(ctx context.Context, by string, since time.Time) ([]UsageR
 	return out, explain(rows.Err())
 }
 
-// UsageSince adds up what was spent since a moment, and says how far it has read: what is written later
-// has a larger number, for [DB.UsageAfter].
-func (db *DB) UsageSince(ctx context.Context, since time.Time) (u claw.Usage, upto int64, err error) {
+// UsageSince adds up what was spent since a moment and before another, and says how far it has read: what is
+// written later has a larger number, for [DB.UsageAfter].
+func (db *DB) UsageSince(ctx context.Context, since, before time.Time) (u claw.Usage, upto int64, err error) {
 	var last sql.NullInt64
-	err = db.read.QueryRowContext(ctx, usageSince, since.UnixMilli()).Scan(append([]any{&last}, usageOf(&u)...)...)
+	err = db.read.QueryRowContext(ctx, usageSince, since.UnixMilli(), before.UnixMilli()).Scan(append([]any{&last}, usageOf(&u)...)...)
 	return u, last.Int64, explain(err)
 }
 
-// UsageAfter adds up what was written behind a number and was spent since a moment. It reads the new rows
-// and no others.
-func (db *DB) UsageAfter(ctx context.Context, since time.Time, after int64) (u claw.Usage, upto int64, err error) {
+// UsageAfter adds up what was written behind a number and was spent in that time. It reads the new rows and no
+// others.
+func (db *DB) UsageAfter(ctx context.Context, since, before time.Time, after int64) (u claw.Usage, upto int64, err error) {
 	var last sql.NullInt64
-	err = db.read.QueryRowContext(ctx, usageAfter, after, since.UnixMilli()).Scan(append([]any{&last}, usageOf(&u)...)...)
+	err = db.read.QueryRowContext(ctx, usageAfter, after, since.UnixMilli(), before.UnixMilli()).Scan(append([]any{&last}, usageOf(&u)...)...)
 	return u, last.Int64, explain(err)
 }
 

@@ -83,21 +83,21 @@ func TestUsageGoesOn(t *testing.T) {
 	db := open(t, t.TempDir())
 	ctx := t.Context()
 	day := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
-	if u, upto, err := db.UsageSince(ctx, day); u != (claw.Usage{}) || upto != 0 || err != nil {
+	if u, upto, err := db.UsageSince(ctx, day, day.AddDate(0, 0, 1)); u != (claw.Usage{}) || upto != 0 || err != nil {
 		t.Errorf("UsageSince of nothing = %+v, %d, %v", u, upto, err)
 	}
 	spend(t, db, "s", claw.Origin{}, "m", day.Add(-time.Hour), claw.Usage{Input: 5})
 	spend(t, db, "s", claw.Origin{}, "m", day, claw.Usage{Input: 7})
-	u, upto, err := db.UsageSince(ctx, day)
+	u, upto, err := db.UsageSince(ctx, day, day.AddDate(0, 0, 1))
 	if u != (claw.Usage{Input: 7}) || upto != 2 || err != nil {
 		t.Errorf("UsageSince = %+v, %d, %v, want the 7 of today and row 2", u, upto, err)
 	}
 	spend(t, db, "s", claw.Origin{}, "m", day.Add(-1), claw.Usage{Input: 100}) // asked yesterday, answered today
 	spend(t, db, "s", claw.Origin{}, "m", day.Add(time.Hour), claw.Usage{Output: 11})
-	if u, upto, err = db.UsageAfter(ctx, day, upto); u != (claw.Usage{Output: 11}) || upto != 4 || err != nil {
+	if u, upto, err = db.UsageAfter(ctx, day, day.AddDate(0, 0, 1), upto); u != (claw.Usage{Output: 11}) || upto != 4 || err != nil {
 		t.Errorf("UsageAfter = %+v, %d, %v, want 11 and row 4", u, upto, err)
 	}
-	if u, upto, err = db.UsageAfter(ctx, day, upto); u != (claw.Usage{}) || upto != 4 || err != nil {
+	if u, upto, err = db.UsageAfter(ctx, day, day.AddDate(0, 0, 1), upto); u != (claw.Usage{}) || upto != 4 || err != nil {
 		t.Errorf("UsageAfter with nothing new = %+v, %d, %v", u, upto, err)
 	}
 }
@@ -154,8 +154,8 @@ func TestSpendingIsFoundByIndex(t *testing.T) {
 		args  []any
 		want  string
 	}{
-		"since midnight": {sqlite.UsageSinceQuery, []any{1}, "SEARCH usage USING INDEX usage_at (at>?)"},
-		"what is new":    {sqlite.UsageAfterQuery, []any{1, 1}, "SEARCH usage USING INTEGER PRIMARY KEY (rowid>?)"},
+		"since midnight": {sqlite.UsageSinceQuery, []any{1, 2}, "SEARCH usage USING INDEX usage_at (at>? AND at<?)"},
+		"what is new":    {sqlite.UsageAfterQuery, []any{1, 1, 2}, "SEARCH usage USING INTEGER PRIMARY KEY (rowid>?)"},
 		"of a task":      {`SELECT (SELECT sum(input) FROM usage WHERE task = t.id AND task <> '') FROM tasks t ` + sqlite.TaskOfClause, []any{"s"}, "SEARCH usage USING INDEX usage_task (task=?)"},
 	} {
 		rows, err := raw.Query("EXPLAIN QUERY PLAN "+tc.query, tc.args...)
@@ -193,7 +193,7 @@ func BenchmarkUsageAfter(b *testing.B) {
 		}
 	}
 	for b.Loop() {
-		if _, _, err := db.UsageAfter(b.Context(), now.Add(-time.Hour), 1999); err != nil {
+		if _, _, err := db.UsageAfter(b.Context(), now.Add(-time.Hour), now.Add(time.Hour), 1999); err != nil {
 			b.Fatal(err)
 		}
 	}
