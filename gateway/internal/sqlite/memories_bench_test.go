@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"context"
+	"database/sql"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -138,6 +139,7 @@ func BenchmarkMemories(b *testing.B) {
 		}
 		b.ReportMetric(float64(time.Since(at).Milliseconds()), "forget-ms")
 	})
+	plain := plainlyFilled(b, many)
 	v := newVocabulary(2)
 	pick := func(from, to int) string { return v.words[from+v.rand.IntN(to-from)] }
 	for _, kind := range []struct {
@@ -171,9 +173,16 @@ func BenchmarkMemories(b *testing.B) {
 			// A busy machine makes everything late: what the thread itself worked says what the code costs.
 			runtime.LockOSThread()
 			defer runtime.UnlockOSThread()
-			var took, worked []time.Duration
+			var took, worked, plainly []time.Duration
 			for b.Loop() {
 				q := kind.query()
+				if len(plainly) < 50 { // by turns, for as long as it takes to know its slowest
+					b.StopTimer()
+					at := time.Now()
+					plainSearch(b, plain, q)
+					plainly = append(plainly, time.Since(at))
+					b.StartTimer()
+				}
 				at, began := time.Now(), threadTime(b)
 				if err := do(q); err != nil {
 					b.Fatal(err)
@@ -187,7 +196,55 @@ func BenchmarkMemories(b *testing.B) {
 			b.ReportMetric(at(took, 0.5), "p50-ms")
 			b.ReportMetric(at(took, 0.99), "p99-ms")
 			b.ReportMetric(at(worked, 0.99), "p99-cpu-ms")
+			b.ReportMetric(at(plainly, 0.5), "plain-p50-ms")
+			b.ReportMetric(at(plainly, 0.99), "plain-p99-ms")
 		})
+	}
+}
+
+// plainlyFilled is the baseline: the same texts in a table of FTS5 as its documentation shows it.
+func plainlyFilled(tb testing.TB, n int) *sql.DB {
+	tb.Helper()
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(tb.TempDir(), "plain.db")+"?_pragma=journal_mode(WAL)")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { db.Close() })
+	if _, err := db.Exec(`CREATE VIRTUAL TABLE plain USING fts5(content)`); err != nil {
+		tb.Fatal(err)
+	}
+	tx, err := db.Begin()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	v := newVocabulary(1)
+	for range n {
+		if _, err := tx.Exec(`INSERT INTO plain (content) VALUES (?)`, v.sentence(8, 31)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		tb.Fatal(err)
+	}
+	return db
+}
+
+// plainSearch ranks everything that has one of the words.
+func plainSearch(tb testing.TB, db *sql.DB, query string) {
+	tb.Helper()
+	words := strings.Fields(query)
+	for i, w := range words {
+		words[i] = `"` + w + `"`
+	}
+	rows, err := db.Query(`SELECT content FROM plain WHERE plain MATCH ? ORDER BY rank LIMIT 10`, strings.Join(words, " OR "))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+	}
+	if err := rows.Err(); err != nil {
+		tb.Fatal(err)
 	}
 }
 
