@@ -607,6 +607,21 @@ func TestPausedIsToldOnceADay(t *testing.T) {
 	})
 }
 
+// A limit that was told of by a clock that was ahead does not silence those after it.
+func TestPausedIsToldByAClockSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMachine(t, "2036-03-10 07:59", every("hour", "0 * * * *"))
+		m.holds()
+		for _, at := range []time.Duration{0, -10 * 365 * 24 * time.Hour} {
+			m.set(at)
+			m.pass(time.Hour)
+			if tell := m.answer(m.messages[len(m.messages)-1], "paused", "spent"); tell == "" {
+				t.Errorf("the clock set by %s: nobody is told", at)
+			}
+		}
+	})
+}
+
 func TestNewRefuses(t *testing.T) {
 	for name, beats := range map[string][]claw.Heartbeat{
 		"a schedule of six fields": {every("x", "0 0 8 * * *")},

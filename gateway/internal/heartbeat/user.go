@@ -127,7 +127,7 @@ func (c *Clock) Ended(ctx context.Context, msg claw.Message, outcome, text strin
 			return "", err
 		}
 		for _, other := range last {
-			if other.Outcome == "paused" && !other.Silent && other.Session != b.Session && b.Ended.Sub(other.Ended) < pauseQuiet {
+			if other.Outcome == "paused" && !other.Silent && other.Session != b.Session && b.Ended.Sub(other.Ended).Abs() < pauseQuiet {
 				tell = ""
 			}
 		}

@@ -65,9 +65,9 @@ func (db *DB) AddBeat(ctx context.Context, b claw.Beat) (fresh bool, err error) 
 			keep     int
 		}{{"outcome = 'skipped'", keptSkips}, {"outcome NOT IN ('skipped', '')", keptRuns}} {
 			if err == nil {
-				// One that is due later than now was kept before the clock was set back: it goes last.
-				_, err = tx.ExecContext(ctx, `DELETE FROM beats WHERE heartbeat = ?1 AND `+kind.outcomes+` AND due <
-					(SELECT due FROM beats WHERE heartbeat = ?1 AND `+kind.outcomes+` ORDER BY due DESC LIMIT 1 OFFSET ?2)`, b.Heartbeat, kind.keep-1)
+				// In the order in which they were kept: one that is due later than now is of a clock that was ahead.
+				_, err = tx.ExecContext(ctx, `DELETE FROM beats WHERE heartbeat = ?1 AND `+kind.outcomes+` AND rowid <
+					(SELECT rowid FROM beats WHERE heartbeat = ?1 AND `+kind.outcomes+` ORDER BY rowid DESC LIMIT 1 OFFSET ?2)`, b.Heartbeat, kind.keep-1)
 			}
 		}
 		return err
@@ -106,7 +106,7 @@ func (db *DB) OpenBeats(ctx context.Context) ([]claw.Beat, []bool, error) {
 
 // Beats returns the last beats of a heartbeat, the newest first.
 func (db *DB) Beats(ctx context.Context, name string, limit int) ([]claw.Beat, error) {
-	out, _, err := db.beats(ctx, `WHERE heartbeat = ? ORDER BY due DESC, manual DESC LIMIT ?`, name, limit)
+	out, _, err := db.beats(ctx, `WHERE heartbeat = ? ORDER BY rowid DESC LIMIT ?`, name, limit)
 	return out, err
 }
 

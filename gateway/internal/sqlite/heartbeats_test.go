@@ -122,3 +122,31 @@ func TestBeatsAreKeptForAWhile(t *testing.T) {
 		t.Errorf("kept %d, %v; want 101", len(got), err)
 	}
 }
+
+// Beats of a clock that was ahead do not stand in the way of those that come after it was set back.
+func TestBeatsOfAClockThatWasAhead(t *testing.T) {
+	db := open(t, t.TempDir())
+	ctx := t.Context()
+	at := time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC)
+	add := func(begin time.Time, name string, n int) {
+		t.Helper()
+		for i := range n {
+			for _, b := range []claw.Beat{
+				{Outcome: "done", Due: begin.Add(time.Duration(i) * time.Minute), Session: claw.SessionID(name + string(rune('0'+i)))},
+				{Outcome: claw.Skipped, Due: begin.Add(time.Duration(i)*time.Minute + time.Second)},
+			} {
+				b.Heartbeat = "x"
+				if _, err := db.AddBeat(ctx, b); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	add(at.AddDate(10, 0, 0), "ahead", 100)
+	add(at, "back", 3)
+	got, err := db.Beats(ctx, "x", 5)
+	want := at.Add(2 * time.Minute)
+	if err != nil || len(got) != 5 || !got[0].Due.Equal(want.Add(time.Second)) || got[1].Session != "back2" || got[3].Session != "back1" {
+		t.Errorf("the last beats are %+v (%v), want those that were kept last", got, err)
+	}
+}
