@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -31,7 +33,13 @@ func TestForgetDeletesWhatWasShown(t *testing.T) {
 		}
 	}
 	save("prefers dark mode in every editor")
-	k := &keep{memory: known, note: func(string, map[string]any) {}}
+	full := false
+	k := &keep{memory: known, record: func(context.Context, string, map[string]any) error {
+		if full {
+			return errors.New("no room")
+		}
+		return nil
+	}}
 	shown, err := k.memoriesShow(t.Context(), wire.MemoriesShow{IDs: []int64{1}})
 	if err != nil {
 		t.Fatal(err)
@@ -42,6 +50,11 @@ func TestForgetDeletesWhatWasShown(t *testing.T) {
 	if got, err := k.memoriesForget(t.Context(), wire.MemoriesForget{IDs: []int64{1}, Seen: seen}); err == nil || !strings.Contains(err.Error(), "changed meanwhile") {
 		t.Errorf("memoriesForget of what changed = %+v, %v, want it refused", got, err)
 	}
+	full = true
+	if got, err := k.memoriesForget(t.Context(), wire.MemoriesForget{IDs: []int64{1}, Seen: now}); err == nil || !strings.Contains(err.Error(), "no room") {
+		t.Errorf("memoriesForget that cannot be recorded = %+v, %v, want it refused", got, err)
+	}
+	full = false
 	if got, err := k.memoriesForget(t.Context(), wire.MemoriesForget{IDs: []int64{1}, Seen: now}); err != nil || got.Count != 1 {
 		t.Errorf("memoriesForget of what was shown = %+v, %v, want 1", got, err)
 	}

@@ -128,7 +128,9 @@ func Run(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return err
 	}
-	kept := &keep{o: o, db: db, memory: known, clock: clock, budget: purse, note: note(o, log), desk: func() *chat.Desk { return desk }}
+	kept := &keep{
+		o: o, db: db, memory: known, clock: clock, budget: purse, note: note(o, log), record: record(log), desk: func() *chat.Desk { return desk },
+	}
 	desk = chat.New(chat.Options{
 		Board: board, Agent: tasks, Tasks: tasks, Gate: door, Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
 		Clock: clock, Memories: known, Manage: kept.managers(), Inbox: inbox(o.Config), LateAfter: time.Duration(o.Config.Approvals.LateAfter),

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"maps"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/chat"
@@ -16,8 +17,9 @@ type keep struct {
 	memory *memory.Memory
 	clock  *heartbeat.Clock
 	budget *budget
-	note   func(kind string, fields map[string]any) // writes into the audit log
-	desk   func() *chat.Desk                        // there is none before it is made
+	note   func(kind string, fields map[string]any)                            // writes into the audit log
+	record func(ctx context.Context, kind string, fields map[string]any) error // the same, and is on disk when it returns
+	desk   func() *chat.Desk                                                   // there is none before it is made
 }
 
 // managers are the requests of package wire by their names.

@@ -175,11 +175,12 @@ func (k *keep) memoriesForget(ctx context.Context, in wire.MemoriesForget) (*wir
 	}
 	out := &wire.MemoriesForgotten{}
 	for of, ids := range owners {
+		// Before it happens, and which ones, never their words: what is forgotten must not stay in the log.
+		if err := k.record(ctx, "memories.forgotten", map[string]any{"owner": of, "ids": ids, "by": "terminal"}); err != nil {
+			return nil, fmt.Errorf("%d were deleted, and no more, for the audit log cannot be written: %w", out.Count, err)
+		}
 		n, err := k.memory.Forget(ctx, of, ids)
 		out.Count += n
-		if n > 0 { // which ones, never their words: what is forgotten must not stay in the log
-			k.note("memories.forgotten", map[string]any{"owner": of, "count": n, "ids": ids, "by": "terminal"})
-		}
 		if err != nil {
 			return nil, fmt.Errorf("%d were deleted, then: %w", out.Count, err)
 		}

@@ -79,3 +79,11 @@ func inbox(cfg *config.Config) chat.Inbox {
 	}
 	return chat.Inbox{Host: cfg.Mounts[i].Host, Container: cfg.Mounts[i].Container}
 }
+
+// record writes into the audit log what precedes an effect.
+func record(log *audit.Log) func(ctx context.Context, kind string, fields map[string]any) error {
+	return func(ctx context.Context, kind string, fields map[string]any) error {
+		_, err := log.Append(ctx, audit.Record{Kind: kind, Fields: fields})
+		return err
+	}
+}

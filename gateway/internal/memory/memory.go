@@ -147,8 +147,8 @@ func (m *Memory) Recall(ctx context.Context, origin claw.Origin, text string) ([
 	return found, nil
 }
 
-// addProfile adds the newest of what is always to be known of the user. What a stranger may have written comes up
-// where it belongs to the topic, and not in every conversation from now on; nor does it crowd out the user's own,
+// addProfile adds the newest of what is always to be known of the user. What a stranger may have written, or
+// stood in a file, comes up where it belongs to the topic, and not in every conversation from now on; nor does it crowd out the user's own,
 // unless there are more than maxProfile of it.
 func (m *Memory) addProfile(ctx context.Context, owner string, found []claw.Memory) ([]claw.Memory, error) {
 	page := claw.MemoryQuery{Owner: owner, Category: CategoryProfile, Limit: 4 * maxRecalled}
@@ -159,7 +159,7 @@ func (m *Memory) addProfile(ctx context.Context, owner string, found []claw.Memo
 		}
 		for _, mem := range profile {
 			known := slices.ContainsFunc(found, func(f claw.Memory) bool { return f.ID == mem.ID })
-			if more > 0 && !known && mem.Label.Integrity != claw.External {
+			if more > 0 && !known && mem.Label.Integrity == claw.ByUser {
 				found = append(found, mem)
 				more--
 			}
