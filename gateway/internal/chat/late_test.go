@@ -1,10 +1,13 @@
 package chat_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
 	"github.com/secureclaw/secureclaw/gateway/internal/gate"
+	"github.com/secureclaw/secureclaw/gateway/internal/llm"
 	"github.com/secureclaw/secureclaw/internal/wire"
 )
 
@@ -62,4 +65,22 @@ func TestLateHoldsAfterARestart(t *testing.T) {
 			is(next("bob"), "after it")
 		})
 	}
+}
+
+// A "go on" that comes late goes on with the task: what we say before it is not its word.
+func TestGoOnThatComesLate(t *testing.T) {
+	h := furnish(t, func(h *house) {
+		h.late = 5 * time.Minute
+		h.model.think = func(req llm.Request) (llm.Reply, bool) {
+			if strings.Contains(req.Turns[len(req.Turns)-1].Text, claw.PlanAsked) {
+				return says("1. a\n2. b")(req)
+			}
+			return says("more\n" + claw.TaskGoesOn)(req)
+		}
+	})
+	b := h.bridge()
+	b.say("m1", anna, errand)
+	b.shows("after 10 iterations")
+	b.send(wire.Up{Message: &wire.Message{ID: "m2", User: anna, Text: "Go on.", Sent: h.now().Add(-time.Hour)}})
+	b.shows("after 20 iterations")
 }

@@ -34,8 +34,11 @@ func Multi(text string) bool {
 	return listed >= 2 || orders >= 3 || joined
 }
 
-// GoOn reports whether a message says nothing but to go on.
+// GoOn reports whether a message says nothing but to go on; what we say before it, when it comes late, is not its word.
 func GoOn(text string) bool {
+	if strings.HasPrefix(text, sentLate) {
+		_, text, _ = strings.Cut(text, "\n\n")
+	}
 	words := strings.FieldsFunc(strings.ToLower(text), func(r rune) bool { return !unicode.IsLetter(r) })
 	words = slices.DeleteFunc(words, func(w string) bool { return w == "please" || w == "bitte" || w == "ok" || w == "yes" || w == "ja" })
 	return slices.Contains([]string{"go on", "continue", "keep going", "carry on", "weiter", "mach weiter", "weitermachen", "fahre fort"}, strings.Join(words, " "))
@@ -57,6 +60,9 @@ var (
 	polite = regexp.MustCompile(`(?i)^(?:(?:please|hey|hi|hello|ok|okay|hallo|bitte|so)[\s,]+)*(?:can you|could you|would you|will you|kannst du|könntest du|würdest du)\s`)
 )
 
+// sentLate begins what we say before the words of a message that came late.
+const sentLate = "(This message was sent "
+
 // ownWords are the user's, without what he quotes, forwards or shows as code.
 func ownWords(text string) string {
 	text = fenced.ReplaceAllString(text, " … ")
@@ -64,7 +70,7 @@ func ownWords(text string) string {
 	for line := range strings.Lines(text) {
 		trimmed := strings.TrimSpace(line)
 		framed := strings.HasPrefix(trimmed, "[") && strings.HasSuffix(trimmed, "]")
-		if strings.HasPrefix(trimmed, ">") || framed || strings.HasPrefix(trimmed, "(This message was sent ") {
+		if strings.HasPrefix(trimmed, ">") || framed || strings.HasPrefix(trimmed, sentLate) {
 			continue
 		}
 		lines = append(lines, strings.TrimRight(line, "\r\n"))

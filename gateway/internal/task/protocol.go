@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
@@ -52,7 +53,7 @@ func readPlan(text string) (claw.Plan, bool) {
 	var steps []string
 	for line := range strings.Lines(text) {
 		if m := stepLine.FindStringSubmatch(line); m != nil {
-			if step := oneLine(m[1], maxStep); step != "" {
+			if step := oneLine(m[1], maxStep); shows(step) {
 				steps = append(steps, step)
 			}
 		}
@@ -74,14 +75,23 @@ func planOf(steps []string) claw.Plan {
 	return p
 }
 
-// oneLine is a text on one line, of at most some characters.
+// oneLine is a text on one line, of at most some characters, none of which governs how others are shown.
 func oneLine(text string, most int) string {
-	text = strings.TrimRight(strings.Join(strings.Fields(strings.ToValidUTF8(text, "\ufffd")), " "), "*")
+	text = strings.Map(func(r rune) rune {
+		if unicode.Is(unicode.Bidi_Control, r) || unicode.IsControl(r) && !unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd"))
+	text = strings.TrimRight(strings.Join(strings.Fields(text), " "), "*")
 	if r := []rune(text); len(r) > most {
 		return string(r[:most-1]) + "…"
 	}
 	return text
 }
+
+// shows reports whether there is anything to see in a step.
+func shows(step string) bool { return claw.Printable(step, 1) != "" }
 
 // brief is what an iteration is told below the request.
 func brief(t claw.Task) string {

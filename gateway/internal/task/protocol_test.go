@@ -15,17 +15,19 @@ func TestReadPlan(t *testing.T) {
 		text string
 		want []string // nil: no plan
 	}{
-		"a list":           {"1. Read a.\n2. Write b.", []string{"Read a.", "Write b."}},
-		"with words":       {"Here is the plan:\n\n1) Read a.\n 2) Write b.\n\nShall I?", []string{"Read a.", "Write b."}},
-		"in bold":          {"**1. Read a.**\n**2. Write b.**", []string{"Read a.", "Write b."}},
-		"steps by name":    {"Step 1: Read a.\nSchritt 2: Write b.", []string{"Read a.", "Write b."}},
-		"none needed":      {"NO PLAN", nil},
-		"none, and a list": {"NO PLAN\n1. a\n2. b", nil},
-		"one step":         {"1. Read a.", nil},
-		"empty steps":      {"1. \n2. \n3. a", nil},
-		"prose":            {"I would read a and write b.", nil},
-		"nothing":          {"", nil},
-		"ten steps":        {"1. a\n2. b\n3. c\n4. d\n5. e\n6. f\n7. g\n8. h\n9. i\n10. j", []string{"a", "b", "c", "d", "e", "f", "g", "h; then: i; then: j"}},
+		"a list":            {"1. Read a.\n2. Write b.", []string{"Read a.", "Write b."}},
+		"with words":        {"Here is the plan:\n\n1) Read a.\n 2) Write b.\n\nShall I?", []string{"Read a.", "Write b."}},
+		"in bold":           {"**1. Read a.**\n**2. Write b.**", []string{"Read a.", "Write b."}},
+		"steps by name":     {"Step 1: Read a.\nSchritt 2: Write b.", []string{"Read a.", "Write b."}},
+		"none needed":       {"NO PLAN", nil},
+		"none, and a list":  {"NO PLAN\n1. a\n2. b", nil},
+		"one step":          {"1. Read a.", nil},
+		"empty steps":       {"1. \n2. \n3. a", nil},
+		"prose":             {"I would read a and write b.", nil},
+		"nothing":           {"", nil},
+		"not to be seen":    {"1. \u200b\u2060\n2. \u202e\u2066\n3. \x1b\x00\n4. a", nil},
+		"signs that govern": {"1. a\u202eb\u2069 \x1b[2Jc\n2. שלום می\u200cروم 👩\u200d🚀", []string{"ab [2Jc", "שלום می\u200cروم 👩\u200d🚀"}},
+		"ten steps":         {"1. a\n2. b\n3. c\n4. d\n5. e\n6. f\n7. g\n8. h\n9. i\n10. j", []string{"a", "b", "c", "d", "e", "f", "g", "h; then: i; then: j"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			plan, ok := readPlan(tc.text)

@@ -228,8 +228,9 @@ func TestPlanTask(t *testing.T) {
 		t.Errorf("task = %+v", task)
 	}
 	for input, why := range map[string]string{
-		`{"steps":["a"]}`:      "2 to 8 steps",
-		`{"steps":["a","  "]}`: "step 2 is empty",
+		`{"steps":["a"]}`:                                           "2 to 8 steps",
+		`{"steps":["a","  "]}`:                                      "step 2 is empty",
+		`{"steps":["a","\u202e\u200b\u0001"]}`:                      "step 2 is empty",
 		`{"steps":["a","b","c","d","e","f","g","h","i"]}`:           "2 to 8 steps",
 		fmt.Sprintf(`{"steps":["a",%q]}`, strings.Repeat("x", 301)): "301 characters",
 		`{"steps":["a","b"],"steps":["c","d"]}`:                     "",

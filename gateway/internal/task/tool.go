@@ -55,7 +55,7 @@ func (*planTool) Prepare(input []byte) (claw.Action, error) {
 		if len([]rune(s)) > maxStep {
 			return claw.Action{}, fmt.Errorf("step %d has %d characters, the most is %d", i+1, len([]rune(s)), maxStep)
 		}
-		if in.Steps[i] = oneLine(s, maxStep); in.Steps[i] == "" {
+		if in.Steps[i] = oneLine(s, maxStep); !shows(in.Steps[i]) {
 			return claw.Action{}, fmt.Errorf("step %d is empty", i+1)
 		}
 	}
