@@ -30,6 +30,8 @@ func (k *keep) manageSessions() map[string]chat.Manager {
 const (
 	maxShownText = 64 << 10
 	maxShownPart = 8 << 10
+	// maxShownNotes are the last ones of a task that go into a page; each has some 3 KB.
+	maxShownNotes = 10
 )
 
 func (k *keep) sessionsList(ctx context.Context, in wire.SessionsList) (*wire.SessionsPage, error) {
@@ -235,16 +237,27 @@ func shownTurn(row sqlite.TurnRow) (wire.SessionTurn, error) {
 	if err := strict.Decode([]byte(row.Text), &t); err != nil {
 		return wire.SessionTurn{}, err
 	}
-	out := wire.SessionTurn{N: row.N, At: row.At, Role: string(t.Role), Text: shownPart(t.Text, maxShownText), Notes: shownPart(t.Notes, maxShownPart), Recalled: t.Recalled}
+	// A model can ask for so many calls, of signs that take six bytes each in a frame, that none would hold them.
+	out := turnIn(t, maxShownText, maxShownPart)
+	for part := maxShownPart; weight(out) > maxPage && part > 64; part /= 2 {
+		out = turnIn(t, maxShownText/2, part/2)
+	}
+	out.N, out.At = row.N, row.At
+	return out, nil
+}
+
+// turnIn is a turn with at most so many bytes of its text and of each other part.
+func turnIn(t claw.Turn, text, part int) wire.SessionTurn {
+	out := wire.SessionTurn{Role: string(t.Role), Text: shownPart(t.Text, text), Notes: shownPart(t.Notes, part), Recalled: t.Recalled}
 	for _, c := range t.Calls {
-		out.Calls = append(out.Calls, wire.ShownCall{ID: string(c.ID), Tool: short(c.Tool, 200), Input: shownPart(c.Input, maxShownPart)})
+		out.Calls = append(out.Calls, wire.ShownCall{ID: string(c.ID), Tool: short(c.Tool, 200), Input: shownPart(c.Input, part)})
 	}
 	for _, r := range t.Results {
 		out.Results = append(out.Results, wire.ShownEnded{
-			ID: string(r.Call), Tool: short(r.Tool, 200), Status: string(r.Status), Content: shownPart(r.Content, maxShownPart), Label: shownLabel(r.Label), Images: len(r.Images),
+			ID: string(r.Call), Tool: short(r.Tool, 200), Status: string(r.Status), Content: shownPart(r.Content, part), Label: shownLabel(r.Label), Images: len(r.Images),
 		})
 	}
-	return out, nil
+	return out
 }
 
 // shownPart cuts a text and says so.
@@ -257,8 +270,11 @@ func shownPart(text string, limit int) string {
 
 func shownTask(t claw.Task) wire.Task {
 	out := wire.Task{
-		ID: t.ID, State: cmp.Or(string(t.State), "open"), Request: t.Request, Steps: []wire.PlanStep{}, Iteration: t.Iteration, Most: t.Most,
-		Tokens: total(t.Usage), Usage: wire.Usage(t.Usage), Notes: t.Notes, Answer: t.Answer, Begun: t.Begun, Ended: t.Ended,
+		ID: t.ID, State: cmp.Or(string(t.State), "open"), Request: shownPart(t.Request, maxShownPart), Steps: []wire.PlanStep{}, Iteration: t.Iteration, Most: t.Most,
+		Tokens: total(t.Usage), Usage: wire.Usage(t.Usage), Answer: shownPart(t.Answer, maxShownText), Begun: t.Begun, Ended: t.Ended,
+	}
+	for _, note := range t.Notes[max(0, len(t.Notes)-maxShownNotes):] {
+		out.Notes = append(out.Notes, shownPart(note, maxShownPart))
 	}
 	for _, s := range t.Plan.Steps {
 		out.Steps = append(out.Steps, wire.PlanStep{Text: s.Text, State: string(s.State)})
