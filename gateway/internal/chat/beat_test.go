@@ -3,6 +3,7 @@ package chat_test
 import (
 	"context"
 	"errors"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -185,6 +186,51 @@ func TestStoppedBeat(t *testing.T) {
 	until(c, anAnswer)
 	if got := h.ended(); got.Outcome != "stopped" || h.tool.count() != 0 {
 		t.Errorf("the beat = %+v, %d mails", got, h.tool.count())
+	}
+}
+
+// The owner's "/stop" ends his heartbeats too, for he is asked for them and told of them there; nobody else's does.
+func TestStopReachesABeat(t *testing.T) {
+	for _, name := range []string{"in one life", "after a restart", "that died before it"} {
+		t.Run(name, func(t *testing.T) {
+			h := furnish(t, func(h *house) { withClock(t, h, errand); h.model.think = works })
+			b := h.bridge()
+			h.trigger()
+			card := b.card(anna, "pending")
+			b.say("m1", ben, "/stop")
+			if m := b.showsTo(ben, "running"); m.text != "Nothing was running." {
+				t.Errorf("the stop of another user is answered %q", m.text)
+			}
+			if a, err := h.db.Approvals().Load(t.Context(), card.card.ID); err != nil || a.State != gate.Pending {
+				t.Errorf("behind the stop of another user the question is %q (%v)", a.State, err)
+			}
+			if name != "in one life" {
+				b.gone(h)
+				h.stop()
+				if name == "that died before it" {
+					db, err := sqlite.Open(t.Context(), filepath.Join(h.dir, "db"))
+					if err != nil {
+						t.Fatal(err)
+					}
+					_, err = db.AcceptMessage(t.Context(), claw.Message{
+						ID: "m2", Session: "telegram-" + anna, Text: "/stop", Command: true, Origin: claw.Origin{Channel: "telegram", User: anna}, At: time.Now().Add(-time.Second),
+					})
+					if err := errors.Join(err, db.Close()); err != nil {
+						t.Fatal(err)
+					}
+				}
+				h.start()
+				b = h.bridge()
+			}
+			b.say("m2", anna, "/stop")
+			b.shows("Stopped")
+			if got := h.ended(); got.Outcome != "stopped" || h.tool.count() != 0 {
+				t.Errorf("the beat = %+v, %d mails; want it stopped", got, h.tool.count())
+			}
+			if pending, err := h.db.Approvals().List(t.Context(), gate.Query{States: []gate.State{gate.Pending}}); err != nil || len(pending) != 0 {
+				t.Errorf("behind the stop there is %+v (%v)", pending, err)
+			}
+		})
 	}
 }
 

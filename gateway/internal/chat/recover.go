@@ -82,7 +82,7 @@ func (d *Desk) recover(ctx context.Context) error {
 			continue
 		}
 		for j, before := range messages[:i] {
-			if forModel(before) && before.Origin.Channel == msg.Origin.Channel && before.Origin.User == msg.Origin.User {
+			if forModel(before) && d.endsFor(addressee{msg.Origin.Channel, msg.Origin.User}, before.Origin) {
 				stopped[j] = true
 			}
 		}

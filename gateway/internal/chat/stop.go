@@ -78,12 +78,12 @@ func (d *Desk) withdraw(ctx context.Context, session claw.SessionID) error {
 	return errors.Join(err, d.o.Gate.Cancel(ctx, session))
 }
 
-// stopUser stops all conversations of a messenger's user. The runs are cancelled when it returns.
+// stopUser stops all conversations of a messenger's user, and the owner's heartbeats. The runs are cancelled when it returns.
 func (d *Desk) stopUser(ctx context.Context, who addressee) (halt, error) {
 	var sessions []claw.SessionID
 	d.mu.Lock()
 	for id, l := range d.lanes {
-		mine := func(j job) bool { return who.sent(j.msg) }
+		mine := func(j job) bool { return d.endsFor(who, j.msg.Origin) }
 		if l.running != nil && mine(*l.running) || slices.ContainsFunc(l.waiting, mine) {
 			sessions = append(sessions, id)
 		}
@@ -92,7 +92,7 @@ func (d *Desk) stopUser(ctx context.Context, who addressee) (halt, error) {
 	// What was asked before a restart has no lane.
 	open, err := d.o.Store.Unanswered(ctx)
 	for _, msg := range open {
-		if who.sent(msg) && forModel(msg) {
+		if d.endsFor(who, msg.Origin) && forModel(msg) {
 			sessions = append(sessions, msg.Session)
 		}
 	}
@@ -100,7 +100,7 @@ func (d *Desk) stopUser(ctx context.Context, who addressee) (halt, error) {
 	pending, err2 := d.o.Gate.Pending(ctx)
 	errs := []error{err, err2}
 	for _, a := range pending {
-		if a.Call.Origin.Channel == who.channel && a.Call.Origin.User == who.user {
+		if d.endsFor(who, a.Call.Origin) {
 			session, err := d.root(ctx, a.Call.Session)
 			errs = append(errs, err)
 			sessions = append(sessions, session)
@@ -114,9 +114,11 @@ func (d *Desk) stopUser(ctx context.Context, who addressee) (halt, error) {
 	return h, errors.Join(errs...)
 }
 
-// sent reports whether a message is this user's.
-func (a addressee) sent(msg claw.Message) bool {
-	return msg.Origin.Channel == a.channel && msg.Origin.User == a.user
+// endsFor reports whether what somebody set in motion ends at this user's "/stop": what he said himself, and the
+// heartbeats if he is the owner, who is asked for them and told of them here.
+func (d *Desk) endsFor(who addressee, origin claw.Origin) bool {
+	return origin.Channel == who.channel && origin.User == who.user ||
+		origin.Channel == claw.HeartbeatChannel && slices.Contains(d.users().owners(), who)
 }
 
 // forModel reports whether a model answers a message.
