@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
@@ -140,6 +141,10 @@ func (c *Clock) handOver(ctx context.Context) (map[string]*claw.Beat, error) {
 func (c *Clock) hand(ctx context.Context, h beating, b claw.Beat) error {
 	err := c.o.Beat(ctx, message(h, b))
 	if errors.Is(err, claw.ErrBeaten) {
+		// Whoever answered it kept its end before the answer. It may be that he did so since we looked.
+		if open, err := c.isOpen(ctx, b.Session); err != nil || !open {
+			return err
+		}
 		b.Ended, b.Outcome, b.Silent, b.Note = c.now(), claw.Skipped, true, "it was answered before"
 		return c.o.Store.EndBeat(ctx, b)
 	}
@@ -148,4 +153,10 @@ func (c *Clock) hand(ctx context.Context, h beating, b claw.Beat) error {
 	}
 	c.o.Step(StepHanded)
 	return c.o.Store.BeatHanded(ctx, b.Session)
+}
+
+// isOpen reports whether a beat has no outcome yet.
+func (c *Clock) isOpen(ctx context.Context, session claw.SessionID) (bool, error) {
+	open, _, err := c.o.Store.OpenBeats(ctx)
+	return slices.ContainsFunc(open, func(b claw.Beat) bool { return b.Session == session }), err
 }

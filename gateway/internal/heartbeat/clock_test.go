@@ -549,6 +549,36 @@ func TestAnsweredBefore(t *testing.T) {
 	})
 }
 
+// A beat that is answered while it is handed over again, after a restart, keeps how it ended.
+func TestAnsweredMeanwhile(t *testing.T) {
+	due := time.Date(2026, 3, 10, 8, 0, 0, 0, time.UTC)
+	h := daily("day", "once")
+	beat := claw.Beat{Heartbeat: "day", Due: due, Started: due, Session: "heartbeat-day-1"}
+	store := &shelf{
+		states: map[string]heartbeat.State{"day": {Enabled: true, Live: true, Schedule: h.Schedule, Timezone: h.Timezone, Done: due}},
+		beats:  []claw.Beat{beat}, handed: []bool{true},
+	}
+	var c *heartbeat.Clock
+	c, err := heartbeat.New(heartbeat.Options{
+		Heartbeats: []claw.Heartbeat{h}, Store: store, Now: func() time.Time { return due.Add(time.Minute) },
+		Beat: func(ctx context.Context, msg claw.Message) error {
+			if _, err := c.Ended(ctx, msg, "done", "news"); err != nil {
+				t.Error(err)
+			}
+			return claw.ErrBeaten
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := heartbeat.Tick(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+	if got := store.beats[0]; got.Outcome != "done" || got.Silent || got.Note != "" {
+		t.Errorf("the beat = %+v, want it done", got)
+	}
+}
+
 func TestEnded(t *testing.T) {
 	for name, tc := range map[string]struct {
 		outcome, text, tell, note string
