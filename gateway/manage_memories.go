@@ -112,7 +112,11 @@ func (k *keep) memoriesSearch(ctx context.Context, in wire.MemoriesSearch) (*wir
 	if strings.TrimSpace(in.Query) == "" || len(in.Query) > 4096 {
 		return nil, errors.New("a search needs words: 1 to 4096 bytes")
 	}
-	found, err := k.memory.Search(ctx, of, in.Query, limit)
+	search := k.memory.Search
+	if in.Every {
+		search = k.memory.About
+	}
+	found, err := search(ctx, of, in.Query, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -206,12 +206,12 @@ func toForget(ctx context.Context, conn *wire.Conn, who wire.Whose, args []strin
 	}
 	switch {
 	case len(ids) == 0:
-		page, err := manage[wire.MemoriesPage](ctx, conn, wire.ManageMemoriesSearch, wire.MemoriesSearch{Whose: who, Query: strings.Join(args, " "), Limit: limit})
+		page, err := manage[wire.MemoriesPage](ctx, conn, wire.ManageMemoriesSearch, wire.MemoriesSearch{Whose: who, Query: strings.Join(args, " "), Limit: limit, Every: true})
 		return page.Memories, err
 	case len(ids) < len(args) && strings.HasPrefix(strings.Join(args, " "), "#"):
 		return nil, fmt.Errorf("%w: ids or a topic, not both", errUsage)
 	case len(ids) < len(args): // a topic with a number in it
-		page, err := manage[wire.MemoriesPage](ctx, conn, wire.ManageMemoriesSearch, wire.MemoriesSearch{Whose: who, Query: strings.Join(args, " "), Limit: limit})
+		page, err := manage[wire.MemoriesPage](ctx, conn, wire.ManageMemoriesSearch, wire.MemoriesSearch{Whose: who, Query: strings.Join(args, " "), Limit: limit, Every: true})
 		return page.Memories, err
 	}
 	page, err := manage[wire.MemoriesPage](ctx, conn, wire.ManageMemoriesShow, wire.MemoriesShow{Whose: who, IDs: ids})

@@ -49,6 +49,8 @@ func TestLimitsAreChecked(t *testing.T) {
 		"too much context":    {"llm: {context: 2000001}", "llm.context"},
 		"a name of two lines": {"user: {name: \"Ada\\nLovelace\"}", "user.name"},
 		"a long story":        {"user: {about: \"" + strings.Repeat("x", 1001) + "\"}", "user.about"},
+		"no schedule":         {"heartbeats: [{name: a, schedule: \"\", prompt: x}]", "schedule: it is empty"},
+		"no prompt":           {"heartbeats: [{name: a, schedule: \"0 8 * * *\", prompt: \" \"}]", "prompt: it is empty"},
 		"missed often":        {"heartbeats: [{name: a, schedule: \"0 8 * * *\", prompt: x, missed: all}]", "missed"},
 	} {
 		cfg, _, err := config.Parse("secureclaw.yaml", []byte(tc.text), "/home/ada")

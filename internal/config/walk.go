@@ -259,6 +259,9 @@ func (k *key) refuses(node *yaml.Node) string {
 		if k.pattern != "" && !regexp.MustCompile(k.pattern).MatchString(value) {
 			return fmt.Sprintf("%q is not %s", clip(value), k.says)
 		}
+		if k.required && strings.TrimSpace(value) == "" {
+			return "it is empty"
+		}
 	case whole:
 		n, err := strconv.ParseInt(value, 10, 64)
 		if tag != "!!int" || err != nil || !decimal(value) {

@@ -39,6 +39,8 @@ type MemoriesSearch struct {
 	Whose
 	Query string `json:"query"`
 	Limit int    `json:"limit,omitzero"` // 0 is 20
+	// Every leaves out what lacks one of the words: the newest first, and not the best.
+	Every bool `json:"every,omitzero"`
 }
 
 // MemoriesShow asks for memories by their ids. One that is not there is an error.

@@ -132,6 +132,8 @@ type Memories interface {
 	List(ctx context.Context, q claw.MemoryQuery) ([]claw.Memory, error)
 	Memories(ctx context.Context, ids []int64) ([]claw.Memory, error)
 	Search(ctx context.Context, owner, query string, limit int) ([]claw.Memory, error)
+	// About finds what has all the words of a topic.
+	About(ctx context.Context, owner, topic string, limit int) ([]claw.Memory, error)
 	Forget(ctx context.Context, owner string, ids []int64) (int, error)
 }
 

@@ -42,7 +42,7 @@ func (d *Desk) forget(ctx context.Context, msg claw.Message) (string, outbox.Men
 			return "", outbox.Menu{}, err
 		}
 		at.Picked = idsOf(found)
-	} else if at.Picked, err = d.search(ctx, owner, words, maxForget); err != nil {
+	} else if at.Picked, err = d.found(owner, maxForget)(d.o.Memories.About(ctx, owner, words, maxForget)); err != nil {
 		return "", outbox.Menu{}, err
 	}
 	if len(at.Picked) == 0 {

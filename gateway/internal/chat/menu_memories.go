@@ -52,7 +52,7 @@ func (d *Desk) memories(ctx context.Context, msg claw.Message) (string, outbox.M
 		i := slices.IndexFunc(topics, func(c claw.MemoryCategory) bool { return strings.EqualFold(c.Name, words) })
 		if i >= 0 {
 			at.Category = tag(topics[i].Name)
-		} else if at.Picked, err = d.search(ctx, owner, words, maxPicked); err != nil {
+		} else if at.Picked, err = d.found(owner, maxPicked)(d.o.Memories.Search(ctx, owner, words, maxPicked)); err != nil {
 			return "", outbox.Menu{}, err
 		} else if len(at.Picked) == 0 {
 			return nothingFound, outbox.Menu{}, nil
@@ -62,15 +62,17 @@ func (d *Desk) memories(ctx context.Context, msg claw.Message) (string, outbox.M
 	return "", m, err
 }
 
-func (d *Desk) search(ctx context.Context, owner, words string, most int) ([]int64, error) {
-	found, err := d.o.Memories.Search(ctx, owner, words, most)
-	var ids []int64
-	for _, m := range found {
-		if m.Owner == owner && !slices.Contains(ids, m.ID) && len(ids) < most {
-			ids = append(ids, m.ID)
+// found are the ids of what was found for a person, each once.
+func (d *Desk) found(owner string, most int) func([]claw.Memory, error) ([]int64, error) {
+	return func(found []claw.Memory, err error) ([]int64, error) {
+		var ids []int64
+		for _, m := range found {
+			if m.Owner == owner && !slices.Contains(ids, m.ID) && len(ids) < most {
+				ids = append(ids, m.ID)
+			}
 		}
+		return ids, err
 	}
-	return ids, err
 }
 
 // picked reads memories of a person, in the order of their ids. Those that are gone are left out.

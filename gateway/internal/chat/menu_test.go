@@ -80,6 +80,10 @@ func (s *shelf) Memories(_ context.Context, ids []int64) ([]claw.Memory, error) 
 	return s.list(func(m claw.Memory) bool { return slices.Contains(ids, m.ID) }), s.fails
 }
 
+func (s *shelf) About(ctx context.Context, owner, topic string, limit int) ([]claw.Memory, error) {
+	return s.Search(ctx, owner, topic, limit)
+}
+
 func (s *shelf) Search(_ context.Context, owner, query string, limit int) ([]claw.Memory, error) {
 	found := s.list(func(m claw.Memory) bool { return m.Owner == owner && strings.Contains(m.Content, query) })
 	return found[:min(len(found), limit)], s.fails

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
@@ -73,7 +74,7 @@ func (m *Memory) find(ctx context.Context, owner string, s search) ([]claw.Memor
 	if s.category != "" {
 		with = []string{categoryTerm(s.category)}
 	}
-	probes, err := m.probe(ctx, scope, terms, with)
+	probes, err := m.probe(ctx, scope, terms, with, s.relevant)
 	if err != nil {
 		return nil, err
 	}
@@ -116,6 +117,51 @@ func (m *Memory) find(ctx context.Context, owner string, s search) ([]claw.Memor
 	return found[:min(len(found), s.limit)], nil
 }
 
+// about returns the newest memories that have all the words of a topic, or at least words that begin like its last one.
+func (m *Memory) about(ctx context.Context, owner, topic string, limit int) ([]claw.Memory, error) {
+	scope, err := m.o.Store.MemoryScope(ctx, owner)
+	if err != nil || scope.Count == 0 {
+		return nil, err
+	}
+	terms, runs := queryTerms(topic, false)
+	if len(terms) == 0 {
+		return nil, nil
+	}
+	var places []int64
+	for _, head := range []bool{false, true} {
+		last := terms[len(terms)-1]
+		if head && utf8.RuneCountInString(last) < 3 {
+			break
+		}
+		if places, err = m.o.Store.MemoryPlaces(ctx, terms, head, scope.First, scope.Last, 4*limit); err != nil || len(places) > 0 {
+			break
+		}
+	}
+	if err != nil || len(places) == 0 {
+		return nil, err
+	}
+	leads, err := m.o.Store.MemoryLeads(ctx, places)
+	if err != nil {
+		return nil, err
+	}
+	ids := make([]int64, len(leads))
+	for i, l := range leads {
+		ids[i] = l.ID
+	}
+	found, err := m.o.Store.MemoriesByID(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	found = slices.DeleteFunc(found, func(mem claw.Memory) bool {
+		if mem.Owner != owner {
+			return true
+		}
+		text := fold(mem.Content + "\n" + strings.Join(mem.Tags, "\n"))
+		return slices.ContainsFunc(runs, func(run string) bool { return !strings.Contains(text, run) })
+	})
+	return found[:min(len(found), limit)], nil
+}
+
 // queryTerms are the terms of a query, each once, and its unspaced runs. Words that tell nothing count only
 // where there are no others, and not at all for what is to be relevant.
 func queryTerms(text string, relevant bool) (terms, runs []string) {
@@ -155,7 +201,11 @@ func longest(terms []string, n int) []string {
 	return slices.DeleteFunc(slices.Clone(terms), func(t string) bool { return !slices.Contains(by[:n], t) })
 }
 
-func (m *Memory) probe(ctx context.Context, scope Scope, terms, with []string) ([]probe, error) {
+func isNumber(term string) bool {
+	return !strings.ContainsFunc(term, func(r rune) bool { return !unicode.IsDigit(r) })
+}
+
+func (m *Memory) probe(ctx context.Context, scope Scope, terms, with []string, relevant bool) ([]probe, error) {
 	limit := min(max(probeBudget/len(terms), minProbe), maxProbe)
 	probes := make([]probe, 0, len(terms))
 	for _, term := range terms {
@@ -171,6 +221,9 @@ func (m *Memory) probe(ctx context.Context, scope Scope, terms, with []string) (
 		// In a small store every word is rare; as if there were a thousand.
 		n := math.Max(float64(scope.Count), 1000)
 		p.weight = math.Log(1 + (n-p.df+0.5)/(p.df+0.5))
+		if relevant && isNumber(term) {
+			p.weight *= 0.3 // "sleep 25" is not about whatever else was 25
+		}
 		probes = append(probes, p)
 	}
 	return probes, nil

@@ -203,6 +203,15 @@ func (m *Memory) Search(ctx context.Context, owner, query string, limit int) ([]
 	return m.find(ctx, owner, search{text: query, limit: limit})
 }
 
+// About returns the newest memories of one person that have all the words of a topic: what is to be forgotten
+// is not what only shares a word with it.
+func (m *Memory) About(ctx context.Context, owner, topic string, limit int) ([]claw.Memory, error) {
+	if limit < 1 || limit > 100 {
+		limit = 100
+	}
+	return m.about(ctx, owner, topic, limit)
+}
+
 // List returns a page.
 func (m *Memory) List(ctx context.Context, q claw.MemoryQuery) ([]claw.Memory, error) {
 	if q.Limit < 1 {

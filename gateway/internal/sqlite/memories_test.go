@@ -296,6 +296,53 @@ func TestRecall(t *testing.T) {
 	}
 }
 
+// What is to be forgotten has all the words of a topic, and not only one of them.
+func TestAbout(t *testing.T) {
+	m := remembering(t, open(t, t.TempDir()))
+	for _, content := range []string{"the door code of house number 5", "the phone of Ann is number 9999", "东京的天气很好", "京都东边的山", "likes coffee in the morning"} {
+		if _, err := m.Save(t.Context(), claw.Memory{Owner: claw.Owner, Content: content, Author: "model", Label: claw.UserLabel()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for topic, want := range map[string][]string{
+		"number 5":    {"door code"},
+		"number":      {"Ann", "door code"},
+		"number door": {"door code"},
+		"number tea":  nil,
+		"东京":          {"天气"},
+		"coff":        {"coffee"},
+		"":            nil,
+		"\"* OR":       nil,
+	} {
+		found, err := m.About(t.Context(), claw.Owner, topic, 10)
+		ok := err == nil && len(found) == len(want)
+		for i := range want {
+			ok = ok && strings.Contains(found[i].Content, want[i])
+		}
+		if !ok {
+			t.Errorf("About(%q) = %q, %v, want %q", topic, contents(found), err, want)
+		}
+	}
+	if found, err := m.About(t.Context(), "telegram:42", "number", 10); err != nil || len(found) != 0 {
+		t.Errorf("About for another person = %q, %v, want nothing", contents(found), err)
+	}
+}
+
+// A number alone is no topic: a command with one in it is not about whatever else was as many.
+func TestNumbersAloneRecallNothing(t *testing.T) {
+	m := remembering(t, open(t, t.TempDir()))
+	for _, content := range []string{"meeting room 25 has a projector", "the dentist is at 25 Main Street"} {
+		if _, err := m.Save(t.Context(), claw.Memory{Owner: claw.Owner, Content: content, Author: "model", Label: claw.UserLabel()}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for text, want := range map[string]int{"run: sleep 25": 0, "STEPS=25": 0, "does room 25 have a projector?": 1} {
+		if found, err := m.Recall(t.Context(), claw.Origin{Channel: "terminal"}, text); err != nil || len(found) != want {
+			t.Errorf("Recall(%q) = %q, %v, want %d", text, contents(found), err, want)
+		}
+	}
+}
+
 // tool runs one call as the gate does.
 func tool(t testing.TB, m *memory.Memory, name string, call gate.Call, input string) claw.ToolResult {
 	t.Helper()
