@@ -71,6 +71,6 @@ func (d *Desk) beaten(life context.Context, msg claw.Message, answer agent.Answe
 	d.forgetStopped(msg)
 	d.o.Board.o.Outbox.Wake()
 	if first && tell != "" {
-		d.o.Board.all(wire.Down{Notice: &wire.Notice{Session: string(msg.Session), Text: cut(msg.Origin.User+": "+tell, maxReplyText)}})
+		d.o.Board.all(wire.Down{Notice: &wire.Notice{Text: cut(msg.Origin.User+": "+tell, maxReplyText)}})
 	}
 }

@@ -87,7 +87,7 @@ func TestBeatIsToldToTheOwner(t *testing.T) {
 	if m := b.shows("Two *mails*."); m.text != "**day**\n\nTwo *mails*." {
 		t.Errorf("the owner is shown %q", m.text)
 	}
-	if n := until(c, func(d wire.Down) *wire.Notice { return d.Notice }); n.Text != "day: Two *mails*." || !strings.HasPrefix(n.Session, "heartbeat-day-") {
+	if n := until(c, func(d wire.Down) *wire.Notice { return d.Notice }); n.Text != "day: Two *mails*." || n.Session != "" {
 		t.Errorf("terminals hear %+v", n)
 	}
 	if got := h.ended(); got.Outcome != "done" || got.Silent || got.Usage != (claw.Usage{Input: 7, Output: 3}) {

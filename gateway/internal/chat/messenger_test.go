@@ -437,6 +437,21 @@ func TestForeignTextIsLabelled(t *testing.T) {
 	}
 }
 
+// A conversation is called by the user's own first words, and never by a stranger's.
+func TestTitleIsTheUsersOwn(t *testing.T) {
+	h := newHouse(t)
+	b := h.bridge()
+	b.say("m1", anna, "plan the\u202e party\nfor June")
+	b.shows("you said")
+	b.send(wire.Up{Message: &wire.Message{ID: "m2", User: ben, Text: "look", Foreign: []wire.Foreign{{How: "forwarded", From: "Eve", Text: "your bank"}}}})
+	b.showsTo(ben, "you said")
+	for user, want := range map[string]string{anna: "plan the party", ben: ""} {
+		if s, err := h.db.Session(t.Context(), claw.SessionID("telegram-"+user)); err != nil || s.Title != want {
+			t.Errorf("title = %q, %v, want %q", s.Title, err, want)
+		}
+	}
+}
+
 func TestLateMessagesSaySo(t *testing.T) {
 	h := furnish(t, func(h *house) { h.late = 5 * time.Minute })
 	b := h.bridge()

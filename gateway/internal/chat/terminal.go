@@ -3,6 +3,7 @@ package chat
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/agent"
@@ -75,6 +76,7 @@ func (d *Desk) accept(ctx context.Context, msg claw.Message) (fresh bool, err er
 	// Nothing was read yet, so the label is the best one; everything that comes in is joined to it.
 	_, err = d.o.Store.CreateSession(ctx, claw.Session{
 		ID: msg.Session, Channel: msg.Origin.Channel, User: msg.Origin.User, Created: msg.At, Label: claw.Label{Integrity: claw.ByUser, Privacy: claw.Public},
+		Title: sessionTitle(msg),
 	})
 	if err != nil {
 		return false, err
@@ -85,6 +87,19 @@ func (d *Desk) accept(ctx context.Context, msg claw.Message) (fresh bool, err er
 	}
 	return fresh, err
 }
+
+// sessionTitle is how a conversation that begins with a message is called, for people: its first words, if
+// they are the user's.
+func sessionTitle(msg claw.Message) string {
+	first, _, _ := strings.Cut(strings.TrimSpace(msg.Text), "\n")
+	if msg.Command || msg.Label.Integrity != claw.ByUser || strings.HasPrefix(first, "[") {
+		return ""
+	}
+	return printable(first, maxTitle)
+}
+
+// maxTitle is the most characters of a title.
+const maxTitle = 60
 
 // answerJob is a run that answers a stored message. m is who asked, nil when nobody waits or when the
 // answer goes to the outbox.

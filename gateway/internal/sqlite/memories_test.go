@@ -312,7 +312,7 @@ func TestAbout(t *testing.T) {
 		"东京":          {"天气"},
 		"coff":        {"coffee"},
 		"":            nil,
-		"\"* OR":       nil,
+		"\"* OR":      nil,
 	} {
 		found, err := m.About(t.Context(), claw.Owner, topic, 10)
 		ok := err == nil && len(found) == len(want)

@@ -25,9 +25,12 @@ func (db *DB) CreateSession(ctx context.Context, s claw.Session) (bool, error) {
 	return n == 1, err
 }
 
-// Sessions returns all sessions, the youngest first.
+// movedLast puts the session that was said something in last before the others.
+const movedLast = `max(s.created, coalesce((SELECT t.at FROM turns t WHERE t.session = s.id ORDER BY t.n DESC LIMIT 1), 0)) DESC, s.rowid DESC`
+
+// Sessions returns all sessions, the one that moved last first.
 func (db *DB) Sessions(ctx context.Context) ([]claw.Session, error) {
-	return db.sessions(ctx, `ORDER BY s.created DESC, s.rowid DESC`)
+	return db.sessions(ctx, `ORDER BY `+movedLast)
 }
 
 // Session returns one session, or [ErrNoSession].

@@ -33,7 +33,7 @@ func (db *DB) SessionsOf(ctx context.Context, channel claw.Channel, user string,
 		limit = -1
 	}
 	return db.sessions(ctx, `WHERE s.channel = ? AND s.user = ? AND s.parent = ''
-		ORDER BY max(s.created, coalesce((SELECT t.at FROM turns t WHERE t.session = s.id ORDER BY t.n DESC LIMIT 1), 0)) DESC, s.rowid DESC LIMIT ?`,
+		ORDER BY `+movedLast+` LIMIT ?`,
 		string(channel), user, limit)
 }
 
