@@ -149,8 +149,11 @@ func showLine(line string) string {
 
 func secretName(key string) bool {
 	key = strings.ToLower(strings.Trim(key, " -\"'"))
-	if key == "maxtokens" {
-		return false
+	// How many tokens there may be is no token; nor is a misspelling of such a name, which the error is about.
+	for _, known := range []string{"maxtokens", "tokensperday", "tokenspertask"} {
+		if distance(key, known) <= len(known)/6 {
+			return false
+		}
 	}
 	for _, word := range []string{"token", "secret", "password", "passwd", "apikey", "api_key", "credential"} {
 		if strings.Contains(key, word) {
