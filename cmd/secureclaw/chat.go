@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +27,14 @@ call needs an approval, it waits until you decide elsewhere (secureclaw approve 
 and the id when --no-wait is given. No flag approves anything.`,
 		Args: usageArgs(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 1 && strings.TrimSpace(args[0]) == "":
+				return fmt.Errorf("%w: a message needs words", errUsage)
+			case len(args) == 1 && !utf8.ValidString(args[0]):
+				return fmt.Errorf("%w: the message is not UTF-8", errUsage)
+			case len(args) == 0 && (g.JSON || noWait):
+				return fmt.Errorf("%w: --json and --no-wait need a TEXT", errUsage)
+			}
 			conn, err := dialGateway(cmd.Context(), g)
 			if err != nil {
 				return err
@@ -36,17 +45,14 @@ and the id when --no-wait is given. No flag approves anything.`,
 					session = "once-" + newRef()
 				}
 				return chatOnce(cmd.Context(), conn, once{
-					session: session, text: args[0], noWait: noWait, json: g.JSON,
+					session: session, home: g.Home, text: args[0], noWait: noWait, json: g.JSON,
 					stdout: cmd.OutOrStdout(), stderr: cmd.ErrOrStderr(),
 				})
-			}
-			if g.JSON || noWait {
-				return fmt.Errorf("%w: --json and --no-wait need a TEXT", errUsage)
 			}
 			if session == "" {
 				session = terminalSession
 			}
-			return chatInteractive(cmd.Context(), conn, session, os.Stdin, cmd.OutOrStdout())
+			return chatInteractive(cmd.Context(), conn, place{session: session, home: g.Home}, os.Stdin, cmd.OutOrStdout())
 		},
 	}
 	cmd.Flags().StringVar(&session, "session", "", "conversation to go on with")

@@ -65,7 +65,7 @@ func TestStepOfABrowse(t *testing.T) {
 // What concerns everybody is shown in every conversation, what concerns another one is not.
 func TestNoticeForEverybody(t *testing.T) {
 	s := &screen{wake: make(chan struct{}, 1)}
-	c := &conversation{out: s, session: "mine", unanswered: map[string]bool{}, changed: make(chan struct{}, 1)}
+	c := &conversation{out: s, session: "mine", unanswered: map[string]*sent{}, changed: make(chan struct{}, 1)}
 	c.down(wire.Down{Notice: &wire.Notice{Session: "other", Text: "not for you"}})
 	c.down(wire.Down{Notice: &wire.Notice{Text: "Browsing is off."}})
 	c.down(wire.Down{Notice: &wire.Notice{Session: "mine", Text: "saved /home/anna/inbox/a.png"}})

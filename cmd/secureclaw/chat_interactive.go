@@ -34,33 +34,35 @@ type conversation struct {
 	conn *wire.Conn
 	out  io.Writer
 
-	mu       sync.Mutex
-	session  string
-	run      string       // of the message that is being answered
-	plan     shownPlan    // of that run
-	streamed bool         // text of the reply is on the screen already
-	midLine  bool         // the cursor is behind text
-	cards    []*wire.Card // that wait for an answer, oldest first
-	idle     bool         // the prompt is on the screen
-	naming   *wire.Card   // the next line is the reason for denying this one
-	asked    string       // id of the card whose question is on the screen
-	since    time.Time    // when it came there
-	hasty    time.Duration
-	flush    func() // forgets what was typed and not sent; nil without a terminal
+	mu      sync.Mutex
+	session string
+	place   place
+	runs    map[string]*shownRun // of messages that have no reply yet
+	midLine bool                 // the cursor is behind text
+	cards   []*wire.Card         // that wait for an answer, oldest first
+	idle    bool                 // the prompt is on the screen
+	naming  *wire.Card           // the next line is the reason for denying this one
+	asked   string               // id of the card whose question is on the screen
+	since   time.Time            // when it came there
+	hasty   time.Duration
+	flush   func() // forgets what was typed and not sent; nil without a terminal
 
-	unanswered map[string]bool // ids of messages that have no reply yet
-	stopping   string          // ref of the last /stop
-	changed    chan struct{}   // gets a token when a reply or a card came
+	unanswered map[string]*sent // messages that have no reply yet, by id
+	stopping   string           // ref of the last /stop
+	changed    chan struct{}    // gets a token when a reply or a card came
 }
 
 // hasty is how soon after a question a yes is too soon for somebody who read it: the line was
 // typed for the question before, or as a message.
 const hasty = 500 * time.Millisecond
 
-func chatInteractive(ctx context.Context, conn *wire.Conn, session string, in io.Reader, out io.Writer) error {
+func chatInteractive(ctx context.Context, conn *wire.Conn, at place, in io.Reader, out io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c := &conversation{conn: conn, out: out, session: session, unanswered: map[string]bool{}, changed: make(chan struct{}, 1)}
+	c := &conversation{
+		conn: conn, out: out, session: at.session, place: at,
+		runs: map[string]*shownRun{}, unanswered: map[string]*sent{}, changed: make(chan struct{}, 1),
+	}
 	if f, ok := in.(*os.File); ok {
 		if _, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS); err == nil { // a terminal: somebody reads
 			c.hasty = hasty
@@ -83,6 +85,9 @@ func chatInteractive(ctx context.Context, conn *wire.Conn, session string, in io
 	}
 	if status.Browsing != "" && status.Browsing != "ok" {
 		fmt.Fprintf(out, "No page can be opened: %s\n", visibleLine(status.Browsing))
+	}
+	if err := c.greet(ctx); err != nil {
+		return err
 	}
 	// Questions that were open before we came.
 	query := wire.Query{Ref: newRef(), What: wire.QueryApprovals}
@@ -115,20 +120,20 @@ func chatInteractive(ctx context.Context, conn *wire.Conn, session string, in io
 	for {
 		select {
 		case err := <-done:
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
+			return c.left(ctx, err)
 		case line, ok := <-lines:
 			if !ok {
 				return c.drain(ctx, done)
 			}
 			quit, err := c.line(strings.TrimRight(line, "\r"))
-			if quit || err != nil {
-				return err
+			if err != nil {
+				return c.left(ctx, lost(ctx, err))
+			}
+			if quit {
+				return c.left(ctx, nil)
 			}
 		case <-ctx.Done():
-			return nil
+			return c.left(ctx, nil)
 		}
 	}
 }
@@ -145,10 +150,10 @@ func (c *conversation) drain(ctx context.Context, done <-chan error) error {
 		}
 		select {
 		case err := <-done:
-			return err
+			return c.left(ctx, err)
 		case <-c.changed:
 		case <-ctx.Done():
-			return nil
+			return c.left(ctx, nil)
 		}
 	}
 }
@@ -200,7 +205,7 @@ func (c *conversation) line(line string) (quit bool, err error) {
 			return false, nil
 		}
 		id := newRef()
-		c.unanswered[id] = true
+		c.unanswered[id] = &sent{session: c.session}
 		return false, c.conn.Send(wire.Up{Message: &wire.Message{ID: id, Session: c.session, Text: line}})
 	}
 }

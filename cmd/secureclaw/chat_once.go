@@ -11,6 +11,7 @@ import (
 // once is one message and where its reply goes.
 type once struct {
 	session, text  string
+	home           string
 	noWait, json   bool
 	stdout, stderr io.Writer
 }
@@ -21,6 +22,7 @@ func chatOnce(ctx context.Context, conn *wire.Conn, o once) error {
 		return lost(ctx, err)
 	}
 	doc := document{Session: o.session, Calls: []wire.Step{}}
+	mine := sent{session: o.session}
 	var asked *wire.Card
 	var shown shownPlan
 	err := receive(ctx, conn, func(down wire.Down) (bool, error) {
@@ -28,7 +30,7 @@ func chatOnce(ctx context.Context, conn *wire.Conn, o once) error {
 		case down.Fault != nil && (down.Fault.Ref == id || down.Fault.Ref == ""):
 			return true, faultError(down.Fault)
 		case down.Accepted != nil && down.Accepted.Message == id:
-			doc.Run = down.Accepted.Run
+			doc.Run, mine.stored = down.Accepted.Run, true
 		case down.Step != nil && down.Step.Run == doc.Run && down.Step.Status != "":
 			doc.Calls = append(doc.Calls, *down.Step)
 			if !o.json {
@@ -54,8 +56,11 @@ func chatOnce(ctx context.Context, conn *wire.Conn, o once) error {
 		}
 		return false, nil
 	})
-	if err != nil {
-		return err
+	switch {
+	case err != nil && ctx.Err() != nil && mine.stored:
+		return &failure{code: exitFailed, what: "interrupted", why: goesOn(o.session, o.home, false)}
+	case err != nil:
+		return unanswered(err, o.home, map[string]*sent{id: &mine})
 	}
 	if asked != nil {
 		doc.Outcome, doc.Approval = "waiting", asked

@@ -16,21 +16,23 @@ func (c *conversation) down(d wire.Down) {
 	defer c.wake()
 	switch {
 	case d.Accepted != nil:
-		c.run, c.streamed = d.Accepted.Run, false
-	case d.Delta != nil && d.Delta.Run == c.run:
+		c.runs[d.Accepted.Run] = &shownRun{}
+		if m := c.unanswered[d.Accepted.Message]; m != nil {
+			m.stored = true
+		}
+	case d.Delta != nil && c.runs[d.Delta.Run] != nil:
 		c.clearPrompt()
 		text := visible(d.Delta.Text)
 		fmt.Fprint(c.out, text)
-		c.streamed = true
+		c.runs[d.Delta.Run].text.WriteString(d.Delta.Text)
 		c.midLine = len(text) > 0 && text[len(text)-1] != '\n'
-	case d.Step != nil && d.Step.Run == c.run && d.Step.Status != "":
+	case d.Step != nil && c.runs[d.Step.Run] != nil && d.Step.Status != "":
 		c.freshLine()
 		fmt.Fprintf(c.out, "  %s\n", stepLine(*d.Step))
-		c.streamed = false
-	case d.Progress != nil && d.Progress.Run == c.run:
+		c.runs[d.Step.Run].text.Reset()
+	case d.Progress != nil && c.runs[d.Progress.Run] != nil:
 		c.freshLine()
-		c.plan.show(c.out, *d.Progress)
-		c.streamed = false
+		c.runs[d.Progress.Run].progress(c.out, *d.Progress)
 	case d.Card != nil:
 		c.freshLine()
 		c.cards = append(c.cards, d.Card)
@@ -43,7 +45,7 @@ func (c *conversation) down(d wire.Down) {
 	case d.Notice != nil && (d.Notice.Session == c.session || d.Notice.Session == ""):
 		c.freshLine()
 		fmt.Fprintf(c.out, "  note: %s\n", visibleLine(d.Notice.Text))
-	case d.Reply != nil && d.Reply.Session == c.session:
+	case d.Reply != nil && (d.Reply.Session == c.session || c.unanswered[d.Reply.Message] != nil):
 		c.reply(d.Reply)
 	case d.Answer != nil && d.Answer.Status != nil:
 		c.freshLine()
@@ -93,14 +95,12 @@ func (c *conversation) settled(card *wire.Card) {
 }
 
 func (c *conversation) reply(r *wire.Reply) {
-	if !c.streamed || r.Outcome != wire.ReplyDone {
+	if run := c.runs[r.Run]; run == nil || r.Outcome != wire.ReplyDone || !run.shows(r.Text) {
 		c.freshLine()
 		fmt.Fprintln(c.out, visible(r.Text))
 	}
 	delete(c.unanswered, r.Message)
-	if r.Run == c.run {
-		c.run = ""
-	}
+	delete(c.runs, r.Run)
 	c.freshLine()
 	c.promptLocked()
 }

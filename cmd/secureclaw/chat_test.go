@@ -119,8 +119,35 @@ func (d desk) decision(card wire.Card) wire.Decide {
 	return *up.Decide
 }
 
+// tasks says which tasks the conversation has.
+func (d desk) tasks(tasks ...wire.Task) {
+	d.t.Helper()
+	up := d.got()
+	if up.Manage == nil || up.Manage.What != wire.ManageSessionsTasks {
+		d.t.Fatalf("got %+v, want a question for tasks", up)
+	}
+	if len(tasks) == 0 {
+		d.send(wire.Down{Fault: &wire.Fault{Ref: up.Manage.Ref, Code: "unknown", What: "there is no session"}})
+		return
+	}
+	value, err := strict.Encode(wire.TasksPage{Tasks: tasks})
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	d.send(wire.Down{Answer: &wire.Answer{Ref: up.Manage.Ref, Value: value}})
+}
+
 // talk opens an interactive chat over a real socket. open are the questions that wait already.
 func talk(t *testing.T, open ...wire.Card) (d desk, keys io.WriteCloser, s *screen, ended <-chan error) {
+	t.Helper()
+	d, keys, s, ended = opened(t.Context(), t)
+	d.tasks()
+	d.send(wire.Down{Answer: &wire.Answer{Ref: d.got().Query.Ref, Cards: open}})
+	return d, keys, s, ended
+}
+
+// opened opens one that asks for what is at work next.
+func opened(ctx context.Context, t *testing.T) (d desk, keys io.WriteCloser, s *screen, ended <-chan error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "g", "gateway.sock")
 	ln, err := wire.Listen(path, wire.Hello{Role: "gateway", Program: "test"})
@@ -147,10 +174,9 @@ func talk(t *testing.T, open ...wire.Card) (d desk, keys io.WriteCloser, s *scre
 	in, keys := io.Pipe()
 	s = &screen{wake: make(chan struct{}, 1)}
 	done := make(chan error, 1)
-	go func() { done <- chatInteractive(t.Context(), client, terminalSession, in, s) }()
+	go func() { done <- chatInteractive(ctx, client, place{session: terminalSession}, in, s) }()
 	d = desk{t, conn}
 	d.send(wire.Down{Answer: &wire.Answer{Ref: d.got().Query.Ref, Status: &wire.GatewayStatus{Version: "1", Model: "m", Runner: "ok", Audit: "ok"}}})
-	d.send(wire.Down{Answer: &wire.Answer{Ref: d.got().Query.Ref, Cards: open}})
 	return d, keys, s, done
 }
 
@@ -178,7 +204,7 @@ func TestChatStreamsAndAnswers(t *testing.T) {
 	d.send(wire.Down{Delta: &wire.Delta{Run: "run_1", Text: "second\x1b[2J\u202e"}})
 	s.sees(t, `second\x1b[2J\u{202e}`)
 	d.send(wire.Down{Delta: &wire.Delta{Run: "run_other", Text: "not mine"}})
-	d.reply(m, "first second")
+	d.reply(m, "first second\x1b[2J\u202e")
 	s.sees(t, "\n> ")
 	if shown := s.all(); strings.Count(shown, "second") != 1 || strings.Contains(shown, "not mine") {
 		t.Errorf("the reply was shown twice, or another run's text was:\n%s", shown)

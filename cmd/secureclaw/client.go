@@ -87,7 +87,7 @@ func lost(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return &failure{code: exitFailed, what: "interrupted"}
 	}
-	return &failure{exitFailed, "the connection to the gateway broke", err.Error(), "nothing is lost: secureclaw status, then ask again"}
+	return hangUp{&failure{exitFailed, "the connection to the gateway broke", err.Error(), "secureclaw status says whether it runs"}}
 }
 
 func newRef() string { return strings.ToLower(rand.Text()[:16]) }

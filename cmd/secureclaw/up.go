@@ -87,7 +87,7 @@ func up(ctx context.Context, g *globals, chat bool, stderr, stdout io.Writer) er
 	if chat {
 		conn, err := dialGateway(ctx, g)
 		if err == nil {
-			err = chatInteractive(ctx, conn, terminalSession, os.Stdin, stdout)
+			err = chatInteractive(ctx, conn, place{session: terminalSession, home: g.Home, stops: true}, os.Stdin, stdout)
 			_ = conn.Close()
 		}
 		cancel()
