@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -126,9 +127,16 @@ the file says of it; --trust believes the file.`,
 
 // readMemories reads all lines, and says of each one that is wrong what is wrong.
 func readMemories(in io.Reader) (rows []wire.MemoryLine, problems []wire.LineProblem, err error) {
-	r := bufio.NewReader(in)
+	// Whoever writes a file by hand may leave out its last newline, or have an editor that begins it with a mark.
+	r := bufio.NewReader(io.MultiReader(in, strings.NewReader("\n")))
 	for n := 1; ; n++ {
 		line, err := strict.ReadLine(r, maxMemoryLine)
+		if n == 1 {
+			line = bytes.TrimPrefix(line, []byte("\ufeff"))
+		}
+		if _, more := r.Peek(1); err == nil && len(line) == 0 && errors.Is(more, io.EOF) {
+			return rows, problems, nil // it is our newline alone
+		}
 		switch {
 		case errors.Is(err, io.EOF):
 			return rows, problems, nil
@@ -140,6 +148,8 @@ func readMemories(in io.Reader) (rows []wire.MemoryLine, problems []wire.LinePro
 		row := wire.MemoryLine{Line: n}
 		if len(strings.TrimSpace(string(line))) == 0 {
 			err = errors.New("the line is empty")
+		} else if line[0] == '[' {
+			err = errors.New("it begins a list: want one memory a line, without brackets or commas around them")
 		} else {
 			err = strict.Decode(line, &row.Memory)
 		}

@@ -15,11 +15,14 @@ func FuzzReadMemories(f *testing.F) {
 	f.Add([]byte("{\"content\":\"x\",\"label\":{\"integrity\":\"user\"}}\n\n{\"content\":1}\n"))
 	f.Add([]byte("{\"content\":\"x\",\"content\":\"y\"}\n{\"content\":\"cut\""))
 	f.Add([]byte("{\"content\":\"\\ud800\"}\n\xff\n"))
+	f.Add([]byte("\xef\xbb\xbf{\"content\":\"x\"}"))
+	f.Add([]byte("[{\"content\":\"x\"}]\n\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		rows, problems, err := readMemories(bytes.NewReader(data))
 		if err != nil {
 			t.Fatalf("readMemories(%q) = %v", data, err)
 		}
+		data = bytes.TrimPrefix(data, []byte("\ufeff"))
 		lines := bytes.Count(data, []byte("\n"))
 		if len(data) > 0 && data[len(data)-1] != '\n' {
 			lines++
@@ -46,6 +49,27 @@ func FuzzReadMemories(f *testing.F) {
 			seen[p.Line] = true
 		}
 	})
+}
+
+// Files that people write by hand.
+func TestFilesByHand(t *testing.T) {
+	for name, tc := range map[string]struct {
+		file    string
+		rows    int
+		problem string
+	}{
+		"no newline at its end": {"{\"content\":\"a\"}\n{\"content\":\"b\"}", 2, ""},
+		"a mark at its begin":   {"\ufeff{\"content\":\"a\"}\n", 1, ""},
+		"a list":                {"[{\"content\":\"a\"},{\"content\":\"b\"}]", 0, "one memory a line"},
+		"an empty line":         {"{\"content\":\"a\"}\n\n", 1, "the line is empty"},
+		"cut":                   {"{\"content\":\"a\"}\n{\"content\":", 1, "EOF"},
+		"nothing":               {"", 0, ""},
+	} {
+		rows, problems, err := readMemories(strings.NewReader(tc.file))
+		if err != nil || len(rows) != tc.rows || (tc.problem == "") != (len(problems) == 0) || tc.problem != "" && !strings.Contains(problems[0].What, tc.problem) {
+			t.Errorf("%s: readMemories(%q) = %d rows, %+v, %v, want %d and %q", name, tc.file, len(rows), problems, err, tc.rows, tc.problem)
+		}
+	}
 }
 
 // No request is larger than a frame, and every row is in one.
