@@ -49,6 +49,9 @@ func newHeartbeatsShowCmd(g *globals) *cobra.Command {
 		Use: "show NAME", Short: "Show one: its prompt and its last beats", Args: usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			show.Name = args[0]
+			if show.Limit < 1 || show.Limit > 100 {
+				return fmt.Errorf("%w: --limit %d: want 1 to 100", errUsage, show.Limit)
+			}
 			return withGateway(cmd.Context(), g, quickTimeout, func(ctx context.Context, conn *wire.Conn) error {
 				shown, err := manage[wire.HeartbeatShown](ctx, conn, wire.ManageHeartbeatsShow, show)
 				if err != nil {

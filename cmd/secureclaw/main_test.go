@@ -125,7 +125,7 @@ func TestExitCodes(t *testing.T) {
 		"nothing approves all":   {"", "chat --approve-all hello", exitUsage, []string{"--approve-all"}},
 		"too many arguments":     {"", "approve A B", exitUsage, []string{"fix"}},
 		"no argument":            {"", "deny", exitUsage, []string{"fix"}},
-		"--json without a text":  {"", "chat --json", exitMissing, nil},
+		"--json without a text":  {"", "chat --json", exitUsage, nil},
 		"unknown key":            {"", "config explain llm.modle", exitUsage, []string{"did you mean", "model"}},
 		"all errors at once":     {broken, "config check", exitConfig, []string{"yaml:2:", "yaml:3:", "yaml:4:", "modle", "model"}},
 		"up on a broken file":    {broken, "up", exitConfig, []string{"yaml:2:", "yaml:3:", "yaml:4:"}},

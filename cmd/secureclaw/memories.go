@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -36,9 +38,35 @@ reads it takes that label along. Without a verb it lists them.`,
 	listing(listCmd)
 	cmd.PersistentFlags().StringVar(&who.Of, "of", "", "whose: owner, or somebody on a messenger like telegram:42 (default owner)")
 	cmd.PersistentFlags().BoolVar(&who.All, "all", false, "everybody's")
+	cmd.PersistentPreRunE = func(*cobra.Command, []string) error {
+		switch {
+		case who.All && who.Of != "":
+			return fmt.Errorf("%w: --all and --of: want one of them", errUsage)
+		case who.Of != "" && !owning.MatchString(who.Of):
+			return fmt.Errorf("%w: --of %q: want owner, or a user of a messenger like telegram:42", errUsage, who.Of)
+		}
+		return nil
+	}
 	cmd.AddCommand(listCmd, newMemoriesSearchCmd(g, &who), newMemoriesShowCmd(g, &who), newMemoriesCategoriesCmd(g, &who),
 		newMemoriesForgetCmd(g, &who), newMemoriesExportCmd(g, &who), newMemoriesImportCmd(g, &who))
 	return cmd
+}
+
+// owning is how somebody is called who has memories.
+var owning = regexp.MustCompile(`^(owner|[a-z]{1,32}:[1-9][0-9]{0,18})$`)
+
+// searchable refuses words and a limit that no search can use.
+func searchable(words []string, limit int) error {
+	text := strings.Join(words, " ")
+	switch {
+	case !utf8.ValidString(text):
+		return fmt.Errorf("%w: the words are not UTF-8", errUsage)
+	case strings.TrimSpace(text) == "" || len(text) > 4096:
+		return fmt.Errorf("%w: want words, 1 to 4096 bytes", errUsage)
+	case limit < 1 || limit > 100:
+		return fmt.Errorf("%w: --limit %d: want 1 to 100", errUsage, limit)
+	}
+	return nil
 }
 
 func listMemories(cmd *cobra.Command, g *globals, list wire.MemoriesList) error {
@@ -86,6 +114,9 @@ func newMemoriesSearchCmd(g *globals, who *wire.Whose) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "search WORD…", Short: "Search memories, the best match first", Args: usageArgs(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := searchable(args, limit); err != nil {
+				return err
+			}
 			return withGateway(cmd.Context(), g, quickTimeout, func(ctx context.Context, conn *wire.Conn) error {
 				page, err := manage[wire.MemoriesPage](ctx, conn, wire.ManageMemoriesSearch, wire.MemoriesSearch{Whose: *who, Query: strings.Join(args, " "), Limit: limit})
 				if err != nil {
@@ -198,6 +229,9 @@ What is deleted is gone from the search index too, and from what models are show
 
 // toForget are the memories that the words of the command line mean: all of them ids, or a topic.
 func toForget(ctx context.Context, conn *wire.Conn, who wire.Whose, args []string, limit int) ([]wire.Memory, error) {
+	if err := searchable(args, limit); err != nil {
+		return nil, err
+	}
 	var ids []int64
 	for _, arg := range args {
 		if id, ok := memoryID(arg); ok {

@@ -27,8 +27,8 @@ written, read from the provider's cache and written to it.`,
 			switch {
 			case !slices.Contains(keys, sum.By):
 				return fmt.Errorf("%w: --by %q: want %s", errUsage, sum.By, strings.Join(keys, ", "))
-			case sum.Days < 1:
-				return fmt.Errorf("%w: --days %d: want 1 or more", errUsage, sum.Days)
+			case sum.Days < 1 || sum.Days > 3660:
+				return fmt.Errorf("%w: --days %d: want 1 to 3660", errUsage, sum.Days)
 			case sum.Limit < 1:
 				return fmt.Errorf("%w: --limit %d: want 1 or more", errUsage, sum.Limit)
 			}
