@@ -31,7 +31,7 @@ func (k *keep) manageMemories() map[string]chat.Manager {
 const maxPage = 700 << 10
 
 // person is what the id of somebody with memories looks like.
-var person = regexp.MustCompile(`^(owner|[a-z]{1,32}:[1-9][0-9]{0,18})$`)
+var person = regexp.MustCompile(wire.OwnerPattern)
 
 // whose is the person whose memories are meant, empty for everybody's.
 func whose(w wire.Whose) (string, error) {

@@ -53,7 +53,7 @@ reads it takes that label along. Without a verb it lists them.`,
 }
 
 // owning is how somebody is called who has memories.
-var owning = regexp.MustCompile(`^(owner|[a-z]{1,32}:[1-9][0-9]{0,18})$`)
+var owning = regexp.MustCompile(wire.OwnerPattern)
 
 // searchable refuses words and a limit that no search can use.
 func searchable(words []string, limit int) error {

@@ -34,6 +34,9 @@ type MemoriesList struct {
 	Limit    int    `json:"limit,omitzero"` // 0 is 100
 }
 
+// OwnerPattern is how somebody is called who has memories: the owner, or a user of a messenger.
+const OwnerPattern = `^(owner|[a-z]{1,32}:[1-9][0-9]{0,18})$`
+
 // MemoriesSearch asks for the best matches, the best first.
 type MemoriesSearch struct {
 	Whose
