@@ -59,6 +59,11 @@ type Options struct {
 	// judged, and says where the one line goes, whatever it will say. Close of that returns when the line
 	// has been taken. Nil: Stdout is for the line alone.
 	Carry func(stdin io.Reader, stdout io.Writer) (io.WriteCloser, error)
+	// Prepare makes ready what every task of this kind needs, before one is known: it gets none, and runs
+	// beside the wait for it. Tools may be called before it returned. Nil: nothing to prepare.
+	Prepare func()
+	// Ready gets one line, [run.ReadyLine], when nothing is left to do but the task. Nil: nobody waits.
+	Ready io.Writer
 	// Heap is how much memory this process itself is to keep to, in bytes. Zero: 64 MiB.
 	Heap int64
 	// Orphans says that the tools start processes whose children they do not know, and wait for their
@@ -91,6 +96,7 @@ func Serve(o Options) int {
 		defer close(stop)
 		adopting.Go(func() { adopt(stop) })
 	}
+	go o.prepare()
 	in := bufio.NewReader(o.Stdin)
 	envelope, err := strict.ReadLine(in, MaxLine)
 	// The buffer may hold what came behind the line, so it and not Stdin goes on.
@@ -110,6 +116,17 @@ func Serve(o Options) int {
 		return 1
 	}
 	return 0
+}
+
+// prepare says when there is nothing left to do but the task. Whoever does not hear it waits in vain, and
+// takes another container.
+func (o Options) prepare() {
+	if o.Prepare != nil {
+		o.Prepare()
+	}
+	if o.Ready != nil {
+		_, _ = io.WriteString(o.Ready, run.ReadyLine+"\n")
+	}
 }
 
 // carry returns where the answer goes. Without an envelope there is nothing to carry.

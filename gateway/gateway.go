@@ -253,7 +253,10 @@ func status(ctx context.Context, o Options, started time.Time, model string, han
 		}
 		return s
 	}
-	s.RunnerUp, s.Engine = true, runner.Engine
+	s.RunnerUp, s.Engine, s.ReadyMost = true, runner.Engine, runner.ReadyMost
+	for _, r := range runner.Ready {
+		s.Ready = append(s.Ready, wire.Ready(r))
+	}
 	problem := runner.Problem
 	for _, e := range runner.Executors {
 		if problem == nil && e.Kind != "web" {

@@ -22,6 +22,7 @@ func main() {
 		Stdout: stdout,
 		Key:    os.Getenv(executor.KeyVariable),
 		Now:    time.Now,
+		Ready:  os.Stderr,
 		Tools:  file.Tools(),
 	}))
 }

@@ -37,6 +37,7 @@ func main() {
 		Stdout: stdout,
 		Key:    os.Getenv(executor.KeyVariable),
 		Now:    time.Now,
+		Ready:  os.Stderr,
 		Tools:  web.Tools(web.Options{Dial: w.dial, Chromium: chromium}),
 
 		Carry:   w.carry,

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -57,6 +58,7 @@ func printStatus(w io.Writer, s *wire.GatewayStatus) {
 	if s.Fix != "" {
 		fmt.Fprintf(w, "  fix    %s\n", s.Fix)
 	}
+	fmt.Fprintf(w, "ready    %s\n", readyWords(s))
 	browsing := s.Browsing
 	if browsing == "" {
 		browsing = "off · secureclaw.yaml has no executors.web (web: {} there brings it)"
@@ -86,4 +88,21 @@ func messengerWords(h wire.Health) string {
 		words += " · since " + h.Since.Local().Format("2006-01-02 15:04:05")
 	}
 	return words
+}
+
+// readyWords says which containers wait for a call.
+func readyWords(s *wire.GatewayStatus) string {
+	if s.ReadyMost == 0 {
+		return "none · runner.ready.memory is 0, so each call starts its own container"
+	}
+	if len(s.Ready) == 0 {
+		return "none yet"
+	}
+	var kinds []string
+	var held int64
+	for _, r := range s.Ready {
+		kinds = append(kinds, fmt.Sprintf("%d %s", r.Containers, r.Kind))
+		held += r.Bytes
+	}
+	return fmt.Sprintf("%s · %d of %d MiB", strings.Join(kinds, ", "), held>>20, s.ReadyMost>>20)
 }

@@ -21,6 +21,7 @@ type Config struct {
 	Limits         Limits              `yaml:"limits"`
 	OAuth          map[string]OAuth    `yaml:"oauth"` // by service: google, github
 	Docker         Docker              `yaml:"docker"`
+	Runner         Runner              `yaml:"runner"`
 
 	origin *origin
 }
@@ -143,6 +144,16 @@ type OAuth struct {
 // Docker says where the engine is. Only the runner uses it.
 type Docker struct {
 	Host string `yaml:"host"` // unix:///…; empty: DOCKER_HOST, else the usual sockets
+}
+
+// Runner says how the runner prepares for calls.
+type Runner struct {
+	Ready Ready `yaml:"ready"`
+}
+
+// Ready is about containers that are started before a call needs them.
+type Ready struct {
+	Memory Bytes `yaml:"memory"` // most that all of them hold together; 0: none is kept
 }
 
 // Duration is a time.Duration written as "90s" or "30m" in YAML.

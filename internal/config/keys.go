@@ -92,6 +92,11 @@ func table() key {
 		{name: "docker", kind: group, meaning: "The container engine. Only the runner talks to it.", keys: []key{
 			{name: "host", kind: text, pattern: `^(unix:///.+)?$`, says: "unix:// and an absolute path", meaning: "Where its socket is. Empty: DOCKER_HOST, else the usual places."},
 		}},
+		{name: "runner", kind: group, meaning: "How the runner prepares for calls.", keys: []key{
+			{name: "ready", kind: group, meaning: "Containers that are started before a call needs them. Each serves one call and is gone.", keys: []key{
+				{name: "memory", kind: size, def: "256MiB", min: 0, max: 64 * gib, meaning: "Most memory that all of them may hold while they wait. 0 keeps none: each call starts its own, which takes some 0.1 s, with a browser 1 s."},
+			}},
+		}},
 	}}
 }
 

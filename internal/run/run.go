@@ -99,10 +99,14 @@ type Result struct {
 
 // Timing says where the time of a call went, in microseconds.
 type Timing struct {
-	Verify int64 `json:"verifyUs"` // token and clipping
-	Create int64 `json:"createUs"` // create and attach
-	Start  int64 `json:"startUs"`  // the engine's start
-	Task   int64 `json:"taskUs"`   // task written to output read
+	// Ready says that the container was started before the call came; then Create and Start are zero.
+	Ready  bool  `json:"ready,omitzero"`
+	Verify int64 `json:"verifyUs"`         // token and clipping
+	Queue  int64 `json:"queueUs,omitzero"` // waiting for other calls
+	Take   int64 `json:"takeUs,omitzero"`  // finding a ready container and looking whether it is as it was made
+	Create int64 `json:"createUs"`         // create and attach
+	Start  int64 `json:"startUs"`          // the engine's start
+	Task   int64 `json:"taskUs"`           // task written to output read
 }
 
 // Status is the runner's own health.
@@ -113,8 +117,19 @@ type Status struct {
 	Problem *Refusal `json:"problem,omitzero"`
 	// Executors lists each executor kind and what keeps it from running.
 	Executors []ExecutorStatus `json:"executors,omitempty"`
-	// Running counts containers that live now.
+	// Running counts containers that have a task now.
 	Running int `json:"running"`
+	// Ready lists the containers that wait for one, by kind; ReadyMost is the memory that they may hold
+	// in bytes, 0 when none are kept.
+	Ready     []Ready `json:"ready,omitempty"`
+	ReadyMost int64   `json:"readyMost,omitzero"`
+}
+
+// Ready counts containers of one kind that wait for a task.
+type Ready struct {
+	Kind       string `json:"kind"`
+	Containers int    `json:"containers"`
+	Bytes      int64  `json:"bytes"` // what they hold of the memory, as it counts against the limit
 }
 
 // ExecutorStatus says whether one kind of executor can run.
@@ -130,6 +145,9 @@ type Envelope struct {
 	Token string       `json:"token"`
 	Task  strict.Value `json:"task"` // canonical JSON of a Task
 }
+
+// ReadyLine is what an executor writes to stderr, with a newline, when it waits for its envelope.
+const ReadyLine = "ready"
 
 // Task is what one executor does in its one life. Its canonical JSON is hashed into the token.
 type Task struct {

@@ -179,7 +179,9 @@ type Step struct {
 	DurationMS float64      `json:"duration_ms,omitzero"`
 	// ContainerMS is the part of DurationMS that the container engine and the tool took.
 	ContainerMS float64 `json:"container_ms,omitzero"`
-	Content     string  `json:"content,omitzero"` // cut to a few KiB, for display
+	// Ready says that the call's container was started before the call came.
+	Ready   bool   `json:"ready,omitzero"`
+	Content string `json:"content,omitzero"` // cut to a few KiB, for display
 	// Line is what the call did, in words of ours on one line, for a tool whose arguments and result say it badly.
 	Line string `json:"line,omitzero"`
 }
@@ -281,6 +283,9 @@ type GatewayStatus struct {
 	RunnerUp bool      `json:"runner_up"` // the runner's process answers, whatever it says
 	Fix      string    `json:"fix,omitzero"`
 	Engine   string    `json:"engine,omitzero"`
+	// Ready lists the containers that wait for a call, by kind, and ReadyMost the bytes that they may hold.
+	Ready     []Ready `json:"ready,omitempty"`
+	ReadyMost int64   `json:"ready_most,omitzero"`
 	// Browsing is "ok", or why no page can be opened; empty when nothing is configured that could open one.
 	Browsing string   `json:"browsing,omitzero"`
 	Channels []string `json:"channels,omitempty"`
@@ -290,4 +295,11 @@ type GatewayStatus struct {
 	Today     int64    `json:"today"`
 	TodayMost int64    `json:"today_most,omitzero"`
 	Warnings  []string `json:"warnings,omitempty"`
+}
+
+// Ready counts the containers of one kind that wait for a call, and the bytes that they hold.
+type Ready struct {
+	Kind       string `json:"kind"`
+	Containers int    `json:"containers"`
+	Bytes      int64  `json:"bytes"`
 }

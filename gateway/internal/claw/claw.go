@@ -133,6 +133,8 @@ type ToolResult struct {
 	Duration Elapsed `json:"duration,omitzero"`
 	// Container is the part of Duration that the engine and the tool took; the rest is ours.
 	Container Elapsed `json:"container,omitzero"`
+	// Ready says that the container was started before the call came.
+	Ready bool `json:"ready,omitzero"`
 }
 
 // Image is a picture: MIME is image/png or image/jpeg, Name a file name for people.

@@ -26,7 +26,8 @@ func result(call gate.Call, action claw.Action, status claw.Status, format strin
 // finish turns the runner's result into the model's.
 func (d *Dispatch) finish(ctx context.Context, call gate.Call, action claw.Action, r *run.Result) claw.ToolResult {
 	result := result(call, action, claw.Failed, "")
-	result.Container = claw.Elapsed(time.Duration(r.Timing.Create+r.Timing.Start+r.Timing.Task) * time.Microsecond)
+	result.Container = claw.Elapsed(time.Duration(r.Timing.Take+r.Timing.Create+r.Timing.Start+r.Timing.Task) * time.Microsecond)
+	result.Ready = r.Timing.Ready
 	switch r.Outcome {
 	case run.Finished:
 	case run.TimedOut:
