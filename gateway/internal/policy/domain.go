@@ -31,6 +31,8 @@ func (noSites) Named(domain.Name) bool                  { return false }
 // pattern trustedDomains covers the names of a page's whole site: the first domain of the call is
 // trusted, and each further one is what the configuration adds for it.
 //
+// What autoApprove lets run is told all the same when a rule in notify covers one of its domains.
+//
 // In requireApproval one domain is enough, and wildcards reach every name below them, however deep.
 // A domain that cannot be read holds too.
 const domainKey = "domain"
@@ -70,6 +72,12 @@ func (c condition) domainsHold(tier claw.Tier, sites Sites, domains []string) bo
 	if tier == claw.Ask {
 		return slices.ContainsFunc(domains, func(d string) bool { return c.mayReach(sites, targetOf(d)) })
 	}
+	surely := c.surely(sites, domains)
+	return len(domains) > 0 && !slices.ContainsFunc(domains, func(d string) bool { return !surely(d) })
+}
+
+// surely reports of one of the domains of a call whether the condition covers it.
+func (c condition) surely(sites Sites, domains []string) func(string) bool {
 	var site []string // what the configuration gives to the page
 	if len(domains) > 0 && slices.Contains(c.patterns, config.TrustedKeyword) {
 		if first := targetOf(domains[0]); first.name != "" {
@@ -78,11 +86,10 @@ func (c condition) domainsHold(tier claw.Tier, sites Sites, domains []string) bo
 			}
 		}
 	}
-	surely := func(d string) bool {
+	return func(d string) bool {
 		t := targetOf(d)
 		return !t.odd() && (slices.Contains(site, t.String()) || c.covers(t))
 	}
-	return len(domains) > 0 && !slices.ContainsFunc(domains, func(d string) bool { return !surely(d) })
 }
 
 // String is the one form of a domain.

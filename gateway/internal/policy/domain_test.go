@@ -161,6 +161,30 @@ func TestOneDomainMoreNeverLoosens(t *testing.T) {
 	})
 }
 
+// What autoApprove lets run is told when a rule in notify speaks of one of its names.
+func TestOneNameOfNotifyIsTold(t *testing.T) {
+	p, err := policy.New(config.ActionTiers{
+		Notify:      []config.Rule{{Tool: "browse_web", When: when{"domain": {"*.a.example"}}}},
+		AutoApprove: []config.Rule{{Tool: "browse_web"}},
+	}, sites())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		domains []string
+		want    claw.Tier
+	}{
+		"covered":             {[]string{"b.a.example"}, claw.Notify},
+		"covered and another": {[]string{"b.a.example", "a.example"}, claw.Notify},
+		"another and covered": {[]string{"evil.example", "b.a.example"}, claw.Notify},
+		"another":             {[]string{"evil.example"}, claw.Auto},
+	} {
+		if got := p.Explain(browse(tc.domains...)); got.Verdict.Tier != tc.want || !got.Steps[len(got.Steps)-1].Matched {
+			t.Errorf("%s: Explain(%q) = %+v, want tier %v", name, tc.domains, got, tc.want)
+		}
+	}
+}
+
 // What runs unasked by a rule about domains reaches only names that a person wrote into the configuration.
 func TestWhatLoosensIsWritten(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

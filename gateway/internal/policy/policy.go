@@ -130,14 +130,45 @@ func compile(tier claw.Tier, where string, source config.Rule) (rule, []error) {
 
 // Classify returns the tier of a call, by the first rule that matches in the strictest list that has one.
 func (p *Policy) Classify(call Call) Verdict {
-	if p != nil {
-		for i := range p.rules {
-			if r := &p.rules[i]; r.names(call.Tool) && r.failing(p.trust(), call) < 0 {
-				return r.verdict()
-			}
-		}
+	if r := p.deciding(call); r != nil {
+		return r.verdict()
 	}
 	return Verdict{Tier: claw.Ask, Rule: Default, Reason: "no rule lets this call run on its own"}
+}
+
+// deciding returns the rule that judges a call, nil when none does.
+//
+// A call that a rule in autoApprove lets run is told all the same when one in notify speaks of any of its
+// domains: else a page that reaches one name more than that rule covers would run more silently.
+func (p *Policy) deciding(call Call) *rule {
+	if p == nil {
+		return nil
+	}
+	var told *rule
+	for i := range p.rules {
+		r := &p.rules[i]
+		switch {
+		case !r.names(call.Tool):
+		case r.failing(p.trust(), call) < 0:
+			if r.tier == claw.Auto && told != nil {
+				return told
+			}
+			return r
+		case r.tier == claw.Notify && told == nil && r.touches(p.trust(), call):
+			told = r
+		}
+	}
+	return nil
+}
+
+// touches reports whether the rule would hold for some of the call's domains.
+func (r *rule) touches(sites Sites, call Call) bool {
+	return !slices.ContainsFunc(r.when, func(c condition) bool {
+		if c.arg == domainKey {
+			return !slices.ContainsFunc(call.Domains, c.surely(sites, call.Domains))
+		}
+		return !c.holds(r, sites, call)
+	})
 }
 
 // trust is what the configuration says of names.
@@ -194,17 +225,17 @@ func (p *Policy) Explain(call Call) Explanation {
 	if p == nil {
 		return out
 	}
+	decided := p.deciding(call)
 	for i := range p.rules {
 		r := &p.rules[i]
 		if !r.names(call.Tool) {
 			continue
 		}
-		n := r.failing(p.trust(), call)
-		if n < 0 {
+		if r == decided {
 			out.Steps = append(out.Steps, Step{Rule: r.where, Matched: true})
 			return out
 		}
-		out.Steps = append(out.Steps, Step{Rule: r.where, Why: r.when[n].why(r, p.trust(), call)})
+		out.Steps = append(out.Steps, Step{Rule: r.where, Why: r.when[r.failing(p.trust(), call)].why(r, p.trust(), call)})
 	}
 	return out
 }
