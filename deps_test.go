@@ -26,6 +26,7 @@ var table = []row{
 	{"internal/seal", nil},
 	{"internal/domain", nil},
 	{"internal/tunnel", nil},
+	{"internal/queue", nil},
 	{"internal/run", list("internal/strict")},
 	{"internal/wire", list("internal/strict")},
 	{"internal/capability", list("internal/strict")},
@@ -46,7 +47,7 @@ var table = []row{
 	// The hands.
 	{"runner/internal/sandbox", list("internal/run internal/strict internal/tunnel internal/wire")},
 	{"runner/internal/egress", list("internal/domain internal/run internal/strict")},
-	{"runner", list("runner/internal/egress runner/internal/sandbox internal/capability internal/config internal/domain internal/run internal/strict internal/tunnel internal/wire")},
+	{"runner", list("runner/internal/egress runner/internal/sandbox internal/capability internal/config internal/domain internal/queue internal/run internal/strict internal/tunnel internal/wire")},
 
 	// The brain: nouns first, wiring last.
 	{"gateway/internal/claw", list("internal/strict")},
@@ -64,7 +65,7 @@ var table = []row{
 	{"gateway/internal/memory", list("gateway/internal/claw gateway/internal/gate internal/strict")},
 	{"gateway/internal/task", list("gateway/internal/agent gateway/internal/claw gateway/internal/gate internal/strict")},
 	{"gateway/internal/heartbeat", list("gateway/internal/claw internal/cron")},
-	{"gateway/internal/dispatch", list("gateway/internal/claw gateway/internal/gate internal/capability internal/config internal/domain internal/run internal/strict internal/wire")},
+	{"gateway/internal/dispatch", list("gateway/internal/claw gateway/internal/gate internal/capability internal/config internal/domain internal/queue internal/run internal/strict internal/wire")},
 	{"gateway/internal/chat", list("gateway/internal/agent gateway/internal/claw gateway/internal/gate gateway/internal/outbox internal/strict internal/wire")},
 	{"gateway/internal/sqlite", list("gateway/internal/agent gateway/internal/chat gateway/internal/claw gateway/internal/gate gateway/internal/heartbeat gateway/internal/llm gateway/internal/memory gateway/internal/outbox gateway/internal/task internal/strict internal/wire")},
 	{"gateway", list("gateway/internal/agent gateway/internal/audit gateway/internal/chat gateway/internal/claw gateway/internal/dispatch " +
