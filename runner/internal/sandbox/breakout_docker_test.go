@@ -38,7 +38,7 @@ func TestSealedFromInside(t *testing.T) {
 		"CapInh": noCaps, "CapPrm": noCaps, "CapEff": noCaps, "CapBnd": noCaps, "CapAmb": noCaps,
 		"NoNewPrivs": "1", "Seccomp": "2",
 		"env": "HOME HOSTNAME LANG PATH SECURECLAW_VERIFY_KEY",
-		"net": "lo 3 lines", "dial": "EPERM",
+		"net": "lo 3 lines", "routes": "1 lines ok", "dial": "EPERM",
 		"socket unix": "EPERM", "socket inet": "EPERM", "socket inet6": "EPERM", "socket inet+2^32": "EPERM", "socket packet": "EPERM",
 		"socket alg": "EPERM", "socket vsock": "EPERM", "socket netlink": "EPERM", "socket xdp": "EPERM",
 		"clone newuser": "EPERM", "clone newns": "EPERM", "clone newnet": "EPERM", "clone3": "ENOSYS",
@@ -77,7 +77,7 @@ func TestBrowserFilterFromInside(t *testing.T) {
 	for name, want := range map[string]string{
 		"clone newuser": "ok", "clone newns": "EPERM", "clone3": "ENOSYS", "unshare mount": "EPERM", "setns": "EPERM",
 		"mount": "EPERM", "ptrace": "EPERM", "bpf": "EPERM", "io_uring_setup": "EPERM", "keyctl": "EPERM",
-		"socket packet": "EPERM", "socket alg": "EPERM", "socket vsock": "EPERM", "net": "lo 3 lines", "CapEff": noCaps, "NoNewPrivs": "1", "Seccomp": "2",
+		"socket packet": "EPERM", "socket alg": "EPERM", "socket vsock": "EPERM", "net": "lo 3 lines", "routes": "1 lines ok", "CapEff": noCaps, "NoNewPrivs": "1", "Seccomp": "2",
 	} {
 		if got[name] != want {
 			t.Errorf("inside, %s = %q, want %q", name, got[name], want)
@@ -85,6 +85,38 @@ func TestBrowserFilterFromInside(t *testing.T) {
 	}
 	if got["dial"] != "ENETUNREACH" {
 		t.Errorf("inside, dial = %q, want ENETUNREACH", got["dial"])
+	}
+}
+
+// The engine is told to leave the network alone, and still makes a namespace of its own for each container:
+// neither ours nor another container's.
+func TestNetworkOfItsOwn(t *testing.T) {
+	ours, err := os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBed(t)
+	first := b.task(t, "probe", "")
+	var other string
+	// The second is asked while the first is there: a namespace's number is used again after its end.
+	result, refusal := b.Run(t.Context(), first, func(run.Started) error {
+		other = insideOf(t, b, b.webTask(t, "probe", ""))["netns"]
+		return nil
+	})
+	if refusal != nil || result.Outcome != run.Finished {
+		t.Fatalf("Run(probe) = %+v, %+v, want finished", result, refusal)
+	}
+	var got map[string]string
+	if err := json.Unmarshal(result.Output.Value, &got); err != nil {
+		t.Fatal(err)
+	}
+	for what, netns := range map[string]string{"the shell's container": got["netns"], "the browser's": other} {
+		if !strings.HasPrefix(netns, "net:[") || netns == ours {
+			t.Errorf("network namespace of %s = %q, want one that is not ours (%q)", what, netns, ours)
+		}
+	}
+	if got["netns"] == other {
+		t.Errorf("two containers share the network namespace %q", other)
 	}
 }
 

@@ -44,6 +44,8 @@ func differences(config *container.Config, host *container.HostConfig, p place, 
 	if c.Healthcheck == nil || !slices.Equal(c.Healthcheck.Test, config.Healthcheck.Test) {
 		out = append(out, "Healthcheck: asked NONE, is another")
 	}
+	// NetworkDisabled is not compared: it is no fence but a short cut, and Podman shows false whatever it did.
+	// The fence is NetworkMode, below.
 	for name, want := range config.Labels { // the image may have labels of its own
 		differ("Labels["+name+"]", want, c.Labels[name])
 	}

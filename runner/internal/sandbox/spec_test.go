@@ -133,8 +133,8 @@ func TestSpecKeepsToItsTask(t *testing.T) {
 		if len(host.Binds)+len(host.VolumesFrom)+len(host.Devices)+len(host.DeviceRequests)+len(host.CapAdd)+len(host.GroupAdd)+len(host.PortBindings)+len(host.Sysctls)+len(host.ExtraHosts)+len(host.DNS) > 0 {
 			t.Errorf("something nobody granted: %+v", host)
 		}
-		if host.NetworkMode != "none" || host.Privileged || host.PidMode != "" || host.UTSMode != "" || host.UsernsMode != "" || host.CgroupnsMode != "private" || host.Cgroup != "" {
-			t.Errorf("namespaces: %+v", host)
+		if !config.NetworkDisabled || host.NetworkMode != "none" || host.Privileged || host.PidMode != "" || host.UTSMode != "" || host.UsernsMode != "" || host.CgroupnsMode != "private" || host.Cgroup != "" {
+			t.Errorf("namespaces: %+v, network disabled: %v", host, config.NetworkDisabled)
 		}
 		if host.IpcMode != "none" {
 			t.Errorf("IpcMode = %s for %q", host.IpcMode, task.Kind)
@@ -257,6 +257,7 @@ func TestDifferences(t *testing.T) {
 	t.Run("what may differ", func(t *testing.T) {
 		got := created(t, config, host, examplePlace())
 		got.Config.Labels["maintainer"] = "the image's own"
+		got.Config.NetworkDisabled = false
 		got.HostConfig.Binds = []string{}
 		slices.Reverse(got.HostConfig.Ulimits)
 		if diff := differences(config, host, examplePlace(), got); len(diff) > 0 {

@@ -197,7 +197,13 @@ func probe() map[string]string {
 	}
 	dev, _ := os.ReadFile("/proc/net/dev")
 	out["net"] = strings.Join(links, " ") + fmt.Sprintf(" %d lines", strings.Count(string(dev), "\n"))
-	_, err := net.DialTimeout("tcp", "1.1.1.1:443", time.Second)
+	routes, err := os.ReadFile("/proc/self/net/route")
+	out["routes"] = fmt.Sprintf("%d lines %s", strings.Count(string(routes), "\n"), word(err))
+	out["netns"], err = os.Readlink("/proc/self/ns/net")
+	if err != nil {
+		out["netns"] = word(err)
+	}
+	_, err = net.DialTimeout("tcp", "1.1.1.1:443", time.Second)
 	out["dial"] = word(err)
 	for name, family := range map[string]int{
 		"inet": unix.AF_INET, "inet6": unix.AF_INET6, "packet": unix.AF_PACKET, "alg": unix.AF_ALG, "vsock": unix.AF_VSOCK,
