@@ -61,8 +61,9 @@ type Options struct {
 	Carry func(stdin io.Reader, stdout io.Writer) (io.WriteCloser, error)
 	// Prepare makes ready what every task of this kind needs, before one is known: it gets none, and runs
 	// beside the wait for it. Tools may be called before it returned. Nil: nothing to prepare.
-	Prepare func()
-	// Ready gets one line, [run.ReadyLine], when nothing is left to do but the task. Nil: nobody waits.
+	Prepare func() error
+	// Ready gets one line, [run.ReadyLine], when nothing is left to do but the task, and none when Prepare
+	// failed: what that is about, the task's result says. Nil: nobody waits.
 	Ready io.Writer
 	// Heap is how much memory this process itself is to keep to, in bytes. Zero: 64 MiB.
 	Heap int64
@@ -121,8 +122,8 @@ func Serve(o Options) int {
 // prepare says when there is nothing left to do but the task. Whoever does not hear it waits in vain, and
 // takes another container.
 func (o Options) prepare() {
-	if o.Prepare != nil {
-		o.Prepare()
+	if o.Prepare != nil && o.Prepare() != nil {
+		return
 	}
 	if o.Ready != nil {
 		_, _ = io.WriteString(o.Ready, run.ReadyLine+"\n")

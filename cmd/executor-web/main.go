@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/secureclaw/secureclaw/executor"
@@ -31,24 +32,28 @@ func main() {
 		os.Exit(1)
 	}
 	var w way
-	os.Exit(executor.Serve(executor.Options{
+	browser := web.New(web.Options{Dial: w.dial, Chromium: chromium})
+	code := executor.Serve(executor.Options{
 		Kind:   "web",
 		Stdin:  stdin,
 		Stdout: stdout,
 		Key:    os.Getenv(executor.KeyVariable),
 		Now:    time.Now,
 		Ready:  os.Stderr,
-		Tools:  web.Tools(web.Options{Dial: w.dial, Chromium: chromium}),
+		Tools:  browser.Tools(),
 
 		Carry:   w.carry,
+		Prepare: browser.Prepare,
 		Heap:    heap,
 		Orphans: true,
-	}))
+	})
+	// Without a task nobody else ends the browser that waited for one.
+	browser.Close()
+	os.Exit(code)
 }
 
-// way is the way out of this container. The tunnel exists only once the envelope was read, and no
-// tool runs before.
-type way struct{ guest *tunnel.Guest }
+// way is the way out of this container. The tunnel exists only once the envelope was read.
+type way struct{ guest atomic.Pointer[tunnel.Guest] }
 
 func (w *way) carry(stdin io.Reader, stdout io.Writer) (io.WriteCloser, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), opening)
@@ -57,13 +62,14 @@ func (w *way) carry(stdin io.Reader, stdout io.Writer) (io.WriteCloser, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.guest = guest
+	w.guest.Store(guest)
 	return guest.Answer(), nil
 }
 
 func (w *way) dial(ctx context.Context) (net.Conn, error) {
-	if w.guest == nil {
+	guest := w.guest.Load()
+	if guest == nil {
 		return nil, errors.New("there is no tunnel")
 	}
-	return w.guest.Dial(ctx)
+	return guest.Dial(ctx)
 }

@@ -4,12 +4,13 @@ package web_test
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -154,12 +155,11 @@ func (w *world) wanted() []string {
 	return slices.Clone(w.asked)
 }
 
-// envelope is a call with its token, and the key that verifies it.
-func (w *world) envelope(t testing.TB, in run.Browse, limit time.Duration) (key string, line []byte) {
+// envelope is a call with its token.
+func (w *world) envelope(t testing.TB, private ed25519.PrivateKey, in run.Browse, limit time.Duration) []byte {
 	t.Helper()
-	public, private, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
+	if in.Extract == "" {
+		in.Extract = run.ExtractText
 	}
 	input, err := strict.CanonicalOf(in)
 	if err != nil {
@@ -176,11 +176,11 @@ func (w *world) envelope(t testing.TB, in run.Browse, limit time.Duration) (key 
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err = strict.Encode(run.Envelope{Token: token, Task: task})
+	line, err := strict.Encode(run.Envelope{Token: token, Task: task})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return base64.StdEncoding.EncodeToString(public), append(line, '\n')
+	return append(line, '\n')
 }
 
 // container is how the runner makes the containers of a browser, but for the network.
@@ -196,44 +196,93 @@ func (w *world) container() []string {
 // is the executor's own, from the task to the answer.
 func (w *world) browse(t testing.TB, limit time.Duration, in run.Browse) (run.Output, run.BrowseResult) {
 	t.Helper()
-	if in.Extract == "" {
-		in.Extract = run.ExtractText
-	}
+	return w.launch(t).call(t, limit, in)
+}
+
+// waiting is a container that has no task yet.
+type waiting struct {
+	world  *world
+	name   string
+	key    ed25519.PrivateKey
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	stdout io.Reader
+	ready  chan struct{}   // closed when it said so
+	said   strings.Builder // what else stderr got; complete when quiet is closed
+	quiet  chan struct{}
+	took   time.Duration // of the call, from the task to the answer
+}
+
+// launch starts a container.
+func (w *world) launch(t testing.TB) *waiting {
+	t.Helper()
 	path, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, line := w.envelope(t, in, limit)
+	public, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &waiting{world: w, name: "executor-web-" + strings.ToLower(rand.Text()), key: private, ready: make(chan struct{}), quiet: make(chan struct{})}
+	args := append(w.container(), "--name="+c.name, "--network=none", "--volume="+path+":/executor:ro",
+		"--env="+executor.KeyVariable+"="+base64.StdEncoding.EncodeToString(public), image)
+	c.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), "docker", args...)
+	var errs io.Reader
+	var err1, err2, err3 error
+	c.stdin, err1 = c.cmd.StdinPipe()
+	c.stdout, err2 = c.cmd.StdoutPipe()
+	errs, err3 = c.cmd.StderrPipe()
+	if err := errors.Join(err1, err2, err3, c.cmd.Start()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = exec.Command("docker", "rm", "-f", c.name).Run() // it is mostly gone
+		_ = c.cmd.Wait()
+	})
+	go func() {
+		defer close(c.quiet)
+		for lines := bufio.NewScanner(errs); lines.Scan(); {
+			if lines.Text() == run.ReadyLine {
+				close(c.ready) // a second one would be a defect
+				continue
+			}
+			c.said.WriteString(lines.Text() + "\n")
+		}
+	}()
+	return c
+}
+
+// await returns when the container is ready.
+func (c *waiting) await(t testing.TB) *waiting {
+	t.Helper()
+	select {
+	case <-c.ready:
+	case <-time.After(time.Minute):
+		t.Fatalf("the container is not ready after a minute")
+	}
+	return c
+}
+
+// call gives the container its task.
+func (c *waiting) call(t testing.TB, limit time.Duration, in run.Browse) (run.Output, run.BrowseResult) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), limit+30*time.Second)
 	defer cancel()
-	args := append(w.container(), "--network=none", "--volume="+path+":/executor:ro", "--env="+executor.KeyVariable+"="+key, image)
-	cmd := exec.CommandContext(ctx, "docker", args...)
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stdin.Write(line); err != nil {
-		t.Fatal(err)
-	}
 	began := time.Now()
-	host := tunnel.Accept(ctx, stdout, stdin, tunnel.Limits{Streams: 64, Window: tunnel.Window, Idle: time.Minute}, w.proxy)
-	raw, readErr := strict.ReadLine(bufio.NewReader(host.Answer()), executor.MaxLine)
-	took := time.Since(began)
-	closeErr := host.Close()
-	if err := cmd.Wait(); readErr != nil || closeErr != nil && ctx.Err() != nil {
-		t.Fatalf("browse(%s): answer %v, tunnel %v, program %v, stderr %s", in.URL, readErr, closeErr, err, stderr.String())
+	if _, err := c.stdin.Write(c.world.envelope(t, c.key, in, limit)); err != nil {
+		t.Fatal(err)
 	}
-	if took > limit+1500*time.Millisecond+5*time.Second { // the container's start is in it
-		t.Errorf("browse(%s) took %v with a limit of %v", in.URL, took, limit)
+	host := tunnel.Accept(ctx, c.stdout, c.stdin, tunnel.Limits{Streams: 64, Window: tunnel.Window, Idle: time.Minute}, c.world.proxy)
+	raw, readErr := strict.ReadLine(bufio.NewReader(host.Answer()), executor.MaxLine)
+	c.took = time.Since(began)
+	closeErr := host.Close()
+	<-c.quiet
+	if err := c.cmd.Wait(); readErr != nil || closeErr != nil && ctx.Err() != nil {
+		t.Fatalf("browse(%s): answer %v, tunnel %v, program %v, stderr %s", in.URL, readErr, closeErr, err, c.said.String())
+	}
+	if c.took > limit+1500*time.Millisecond+5*time.Second { // the container's start is in it
+		t.Errorf("browse(%s) took %v with a limit of %v", in.URL, c.took, limit)
 	}
 	var out run.Output
 	if err := strict.Decode(raw, &out); err != nil {
@@ -245,7 +294,7 @@ func (w *world) browse(t testing.TB, limit time.Duration, in run.Browse) (run.Ou
 			t.Fatalf("browse(%s) has the value %.300q: %v", in.URL, out.Value, err)
 		}
 	}
-	for _, line := range w.wanted() {
+	for _, line := range c.world.wanted() {
 		if strings.Contains(line, ".google.com:") || strings.Contains(line, ".googleapis.com:") {
 			t.Errorf("browse(%s): Chromium asked for %q by itself", in.URL, line)
 		}

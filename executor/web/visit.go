@@ -2,20 +2,13 @@ package web
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
-	"github.com/chromedp/cdproto/browser"
 	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/css"
-	"github.com/chromedp/cdproto/dom"
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
-	"github.com/chromedp/cdproto/performance"
-	"github.com/chromedp/cdproto/runtime"
-	"github.com/chromedp/cdproto/target"
-	"github.com/chromedp/chromedp"
 
 	"github.com/secureclaw/secureclaw/executor"
 	"github.com/secureclaw/secureclaw/executor/web/internal/snapshot"
@@ -23,46 +16,38 @@ import (
 
 // visitor is one call under way.
 type visitor struct {
-	job     job
-	relay   *relay
-	browser *chromium
-	watch   *watch
-	tab     session
-	reader  context.Context // the tab as package snapshot wants it; ends with the call
-	work    context.Context // ends early enough to hand over what there is
+	*window
+	job    job
+	reader context.Context // the window's, ends with the call
+	work   context.Context // ends early enough to hand over what there is
 
 	done []string       // what the actions did
 	page *snapshot.Page // what refs are looked up in
 }
 
 // visit opens the page, does the actions and hands over what is then to be seen.
-func visit(ctx context.Context, o Options, j job) executor.Answer {
-	inner, cancel := context.WithCancel(ctx)
-	defer cancel()
-	v := &visitor{job: j}
-	stop, err := v.open(inner, o)
-	// Chromium is killed before anything else lets go, and the relay's connections end with it.
-	defer func() {
-		if v.browser != nil {
-			v.browser.kill()
-		}
-		cancel()
-		stop()
-		if v.relay != nil {
-			v.relay.wait()
-		}
-	}()
+func (b *Browser) visit(ctx context.Context, j job) executor.Answer {
+	w, err := b.take(ctx)
+	if errors.Is(err, errTaken) {
+		return executor.Refused("%v", err)
+	}
+	defer w.close()
+	v := &visitor{window: w, job: j}
 	if err != nil {
 		if ctx.Err() != nil {
 			return executor.TimedOut(v.result(), "the browser did not start within the time limit")
 		}
 		return executor.Failed("the browser could not be started: %v", v.cause(err))
 	}
-	work, enough := context.WithTimeout(inner, share(ctx))
+	reader, cancel := context.WithCancel(w.reader)
+	defer cancel()
+	defer context.AfterFunc(ctx, cancel)()
+	v.reader = reader
+	work, enough := context.WithTimeout(ctx, share(ctx))
 	defer enough()
 	v.work = work
 	var alive sync.WaitGroup
-	alive.Go(func() { v.pulse(inner) })
+	alive.Go(func() { v.pulse(reader) })
 	defer alive.Wait()
 	defer cancel()
 	problem := v.navigate()
@@ -80,71 +65,6 @@ func share(ctx context.Context) time.Duration {
 	}
 	left := time.Until(end)
 	return left - min(max(left/4, 300*time.Millisecond), 4*time.Second)
-}
-
-// open starts relay, browser and the tab. stop is to be called in any case.
-func (v *visitor) open(ctx context.Context, o Options) (stop func(), err error) {
-	stop = func() {}
-	if v.relay, err = listen(ctx, o.Dial); err != nil {
-		return stop, err
-	}
-	if v.browser, err = start(o.Chromium, v.relay.address()); err != nil {
-		return stop, err
-	}
-	v.watch = newWatch(v.browser.pipe)
-	whole := session{pipe: v.browser.pipe}
-	events := true
-	whole.tell(browser.SetDownloadBehavior.Method, browser.SetDownloadBehaviorParams{Behavior: browser.SetDownloadBehaviorBehaviorDeny, EventsEnabled: &events})
-	// Granting nothing rejects everything else.
-	whole.tell("Browser.grantPermissions", map[string]any{"permissions": []string{}})
-
-	allocated, cancel := chromedp.NewAllocatorContext(ctx, started{v.browser.pipe})
-	silent := func(string, ...any) {}
-	reader, closeTab := chromedp.NewContext(allocated, chromedp.WithLogf(silent), chromedp.WithErrorf(silent))
-	stop = func() { closeTab(); cancel() }
-	if err := chromedp.Do(reader); err != nil {
-		return stop, err
-	}
-	v.reader = reader
-	tab := chromedp.FromContext(reader).Target
-	v.tab = session{pipe: v.browser.pipe, id: tab.SessionID}
-	v.watch.follow(tab.SessionID, cdp.FrameID(tab.TargetID))
-	// What chromedp switches on for its own picture of the page costs the page and floods us.
-	v.tab.tell(dom.Disable.Method, cdp.Empty{})
-	v.tab.tell(css.Disable.Method, cdp.Empty{})
-	v.tab.tell(runtime.Disable.Method, cdp.Empty{})
-	v.tab.tell(performance.Enable.Method, performance.EnableParams{})
-	v.tab.tell(emulation.SetFocusEmulationEnabled.Method, emulation.SetFocusEmulationEnabledParams{Enabled: true})
-	v.tab.tell(target.SetAutoAttach.Method, autoAttach())
-	return stop, nil
-}
-
-// started is a running browser as a [chromedp.Allocator]. chromedp's own would start it with other
-// flags, and as root without its sandbox.
-type started struct{ pipe *pipe }
-
-// Allocate returns the browser.
-func (s started) Allocate(ctx context.Context, opts ...chromedp.BrowserOption) (*chromedp.Browser, error) {
-	return chromedp.NewBrowserTransport(ctx, s.pipe, opts...)
-}
-
-// Wait returns at once: the browser is ended by its owner.
-func (s started) Wait() {}
-
-// cause says why the browser is not there, by its own words where it had any.
-func (v *visitor) cause(err error) error {
-	if v.browser == nil {
-		return err
-	}
-	select {
-	case <-v.browser.ended:
-		if reason := v.browser.said.reason(); reason != "" {
-			return fmt.Errorf("%s", clip(reason, 400))
-		}
-		return errGone
-	case <-time.After(100 * time.Millisecond):
-		return err
-	}
 }
 
 // navigate opens the URL and waits for the page. It returns what went wrong, empty when nothing did.
@@ -203,13 +123,4 @@ func (v *visitor) trouble(s view, first bool) string {
 		return clip(s.doc.url, maxURL) + " could not be opened: " + netWords(s.doc.failed)
 	}
 	return ""
-}
-
-func (v *visitor) gone() bool {
-	select {
-	case <-v.browser.pipe.gone:
-		return true
-	default:
-		return false
-	}
 }

@@ -10,13 +10,15 @@
 // reached is not decided here: Chromium's proxy is a relay that carries bytes to [Options].Dial, and
 // the program at its other end decides. No flag of Chromium is part of that wall.
 //
-// The entry point is [Tools].
+// Chromium may be started before the call is known, by [Browser.Prepare]. It then knows nothing of it,
+// reaches nothing, and serves that one call.
+//
+// The entry point is [New].
 package web
 
 import (
 	"context"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 
@@ -26,29 +28,16 @@ import (
 	"github.com/secureclaw/secureclaw/internal/strict"
 )
 
-// Options are what the tool needs. The zero Options refuse every call.
-type Options struct {
-	// Dial opens one connection to the proxy that is the only way out.
-	Dial func(ctx context.Context) (net.Conn, error)
-	// Chromium is the browser's program.
-	Chromium string
-}
-
-// Tools returns the tools of the web executor, by name.
-func Tools(o Options) map[string]executor.Tool {
-	return map[string]executor.Tool{run.ToolBrowse: o.browse}
-}
-
 // browse is the tool.
-func (o Options) browse(ctx context.Context, call executor.Call) executor.Answer {
-	if o.Dial == nil || o.Chromium == "" {
-		return executor.Refused("this executor has no browser or no way out")
+func (b *Browser) browse(ctx context.Context, call executor.Call) executor.Answer {
+	if b.options.Dial == nil || b.options.Chromium == "" {
+		return executor.Refused("%v", errNoWay)
 	}
 	j, err := newJob(call)
 	if err != nil {
 		return executor.AnswerTo(err)
 	}
-	return visit(ctx, o, j)
+	return b.visit(ctx, j)
 }
 
 // job is a checked call.

@@ -66,20 +66,20 @@ func TestRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			// A browser that could not even be started: nothing may come to that.
 			o := Options{Chromium: "/nowhere", Dial: func(context.Context) (net.Conn, error) { return nil, errors.New("no") }}
-			got := Tools(o)[run.ToolBrowse](t.Context(), call(t, tc.in))
+			got := New(o).Tools()[run.ToolBrowse](t.Context(), call(t, tc.in))
 			if got.Status != run.OutputRefused || !strings.Contains(got.Error, tc.want) {
 				t.Errorf("browse(%+v) = %s %q, want %s %q", tc.in, got.Status, got.Error, run.OutputRefused, tc.want)
 			}
 		})
 	}
 	t.Run("zero Options", func(t *testing.T) {
-		if got := Tools(Options{})[run.ToolBrowse](t.Context(), call(t, ok)); got.Status != run.OutputRefused {
+		if got := New(Options{}).Tools()[run.ToolBrowse](t.Context(), call(t, ok)); got.Status != run.OutputRefused {
 			t.Errorf("browse = %s %q, want %s", got.Status, got.Error, run.OutputRefused)
 		}
 	})
 	t.Run("no JSON of the type", func(t *testing.T) {
 		o := Options{Chromium: "/nowhere", Dial: func(context.Context) (net.Conn, error) { return nil, errors.New("no") }}
-		got := Tools(o)[run.ToolBrowse](t.Context(), executor.Call{Input: []byte(`{"url":"https://example.com/","URL":"https://evil.test/","extract":"text"}`)})
+		got := New(o).Tools()[run.ToolBrowse](t.Context(), executor.Call{Input: []byte(`{"url":"https://example.com/","URL":"https://evil.test/","extract":"text"}`)})
 		if got.Status != run.OutputRefused {
 			t.Errorf("browse = %s %q, want %s", got.Status, got.Error, run.OutputRefused)
 		}
@@ -114,7 +114,7 @@ func TestNoBrowser(t *testing.T) {
 			defer cancel()
 			o := Options{Chromium: tc.program, Dial: func(context.Context) (net.Conn, error) { return nil, errors.New("no") }}
 			began := time.Now()
-			got := Tools(o)[run.ToolBrowse](ctx, call(t, run.Browse{URL: "https://example.com/", Extract: run.ExtractText}))
+			got := New(o).Tools()[run.ToolBrowse](ctx, call(t, run.Browse{URL: "https://example.com/", Extract: run.ExtractText}))
 			if got.Status != tc.status || !strings.Contains(got.Error, tc.want) {
 				t.Errorf("browse = %s %q, want %s %q", got.Status, got.Error, tc.status, tc.want)
 			}
@@ -265,7 +265,7 @@ func TestRefusedInWords(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			v := &visitor{job: j, relay: &relay{refused: map[string]*refusal{"example.org": {count: 1, code: tc.code}}}}
+			v := &visitor{job: j, window: &window{relay: &relay{refused: map[string]*refusal{"example.org": {count: 1, code: tc.code}}}}}
 			if got := v.refused(document{url: tc.url, failed: tc.failed}); got != tc.want {
 				t.Errorf("refused(%s, %s) = %q, want %q", tc.url, tc.failed, got, tc.want)
 			}
