@@ -179,6 +179,8 @@ type Step struct {
 	DurationMS float64      `json:"duration_ms,omitzero"`
 	// ContainerMS is the part of DurationMS that the container engine and the tool took.
 	ContainerMS float64 `json:"container_ms,omitzero"`
+	// WaitedMS is how long the call waited for others, which is no part of DurationMS.
+	WaitedMS float64 `json:"waited_ms,omitzero"`
 	// Ready says that the call's container was started before the call came.
 	Ready   bool   `json:"ready,omitzero"`
 	Content string `json:"content,omitzero"` // cut to a few KiB, for display

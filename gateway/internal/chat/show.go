@@ -80,7 +80,7 @@ func (w *watcher) step(r claw.ToolResult) wire.Step {
 	w.mu.Unlock()
 	return wire.Step{
 		Run: string(w.run), Call: string(r.Call), Tool: r.Tool, Input: input, Status: string(r.Status), Tier: r.Tier.String(), Rule: r.Rule,
-		DurationMS: milliseconds(r.Duration), ContainerMS: milliseconds(r.Container), Ready: r.Ready, Content: cut(r.Content, maxShownContent),
+		DurationMS: milliseconds(r.Duration), ContainerMS: milliseconds(r.Container), WaitedMS: milliseconds(r.Waited), Ready: r.Ready, Content: cut(r.Content, maxShownContent),
 		Line: browseLine(input, r),
 	}
 }

@@ -127,12 +127,15 @@ type ToolResult struct {
 	Label   Label  `json:"label"`
 	// Images are pictures that belong to Content, for a model that takes them.
 	Images []Image `json:"images,omitempty"`
-	// Tier and Rule say which rule let the call pass or made it ask; Duration is wall time without the wait for a human.
+	// Tier and Rule say which rule let the call pass or made it ask; Duration is wall time without the wait for a human
+	// or for other calls.
 	Tier     Tier    `json:"tier"`
 	Rule     string  `json:"rule,omitzero"`
 	Duration Elapsed `json:"duration,omitzero"`
 	// Container is the part of Duration that the engine and the tool took; the rest is ours.
 	Container Elapsed `json:"container,omitzero"`
+	// Waited is how long the call waited for others, which is no part of Duration.
+	Waited Elapsed `json:"waited,omitzero"`
 	// Ready says that the container was started before the call came.
 	Ready bool `json:"ready,omitzero"`
 }

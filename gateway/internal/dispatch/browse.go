@@ -139,17 +139,6 @@ func checkAction(a *run.BrowseAction) error {
 	return nil
 }
 
-// browse runs one call of browse_web when it is its turn.
-func (d *Dispatch) browse(ctx context.Context, call gate.Call, action claw.Action) claw.ToolResult {
-	select {
-	case d.browsers <- struct{}{}:
-		defer func() { <-d.browsers }()
-	case <-ctx.Done():
-		return result(call, action, claw.Cancelled, "Stopped before it ran.")
-	}
-	return d.once(ctx, call, action, nil)
-}
-
 // picture takes the screenshot out of a value that the model reads as text: it goes beside it, and to
 // the user. ok is false when the value is no result of browse_web.
 func (d *Dispatch) picture(ctx context.Context, call gate.Call, action claw.Action, value strict.Value) (rest strict.Value, images []claw.Image, ok bool) {

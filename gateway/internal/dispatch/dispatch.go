@@ -38,10 +38,9 @@ type Dispatch struct {
 	keep   Keep
 	egress func(gate.Call, run.Egress)
 
-	spare    spare
-	turns    turns
-	browsers chan struct{} // one for each call of browse_web that is with the runner
-	running  atomic.Int64
+	spare   spare
+	turns   turns
+	running atomic.Int64
 }
 
 // Deliver takes a file for the user who set a call's run in motion, and returns when it is stored. An
@@ -79,8 +78,7 @@ func New(o Options) *Dispatch {
 		keep:   o.Keep,
 		egress: o.Egress,
 		spare:  spare{idle: spareFor, pace: sparePace},
-
-		browsers: make(chan struct{}, run.MaxBrowsers()), // the others wait here: a token that waited there would be old
+		turns:  newTurns(),
 	}
 }
 
@@ -165,24 +163,6 @@ func (d *Dispatch) order(call gate.Call, action claw.Action, piece *run.Piece) (
 		return run.Order{}, fmt.Errorf("token: %w", err)
 	}
 	return run.Order{Token: token, Task: body}, nil
-}
-
-// execute runs one action and says how it ended. It never returns an error: whatever happens is a
-// result that the model and the user can read.
-func (d *Dispatch) execute(ctx context.Context, call gate.Call, action claw.Action) claw.ToolResult {
-	give, ok := d.turns.take(ctx, call.Session)
-	if !ok {
-		return result(call, action, claw.Cancelled, "Stopped before it ran.")
-	}
-	defer give()
-	switch action.Tool {
-	case run.ToolSendFile:
-		return d.send(ctx, call, action)
-	case run.ToolBrowse:
-		return d.browse(ctx, call, action)
-	default:
-		return d.once(ctx, call, action, nil)
-	}
 }
 
 // once runs one action, or one piece of it, in one container.

@@ -27,6 +27,7 @@ func result(call gate.Call, action claw.Action, status claw.Status, format strin
 func (d *Dispatch) finish(ctx context.Context, call gate.Call, action claw.Action, r *run.Result) claw.ToolResult {
 	result := result(call, action, claw.Failed, "")
 	result.Container = claw.Elapsed(time.Duration(r.Timing.Take+r.Timing.Create+r.Timing.Start+r.Timing.Task) * time.Microsecond)
+	result.Waited = claw.Elapsed(time.Duration(r.Timing.Queue) * time.Microsecond)
 	result.Ready = r.Timing.Ready
 	switch r.Outcome {
 	case run.Finished:

@@ -31,11 +31,12 @@ func (d *Dispatch) send(ctx context.Context, call gate.Call, action claw.Action)
 	var data []byte
 	var size int64
 	var version string
-	var container claw.Elapsed
+	var container, waited claw.Elapsed
 	for {
 		got := d.once(ctx, call, action, &run.Piece{Offset: int64(len(data)), Limit: run.MaxPiece})
 		container += got.Container
-		got.Container = container
+		waited += got.Waited
+		got.Container, got.Waited = container, waited
 		if got.Status != claw.OK {
 			return got
 		}
@@ -68,7 +69,7 @@ func (d *Dispatch) send(ctx context.Context, call gate.Call, action claw.Action)
 		return end(claw.Failed, "It is queued for the user, but the result cannot be written: %v.", err)
 	}
 	done := end(claw.OK, "%s", value)
-	done.Container = container
+	done.Container, done.Waited = container, waited
 	return done
 }
 

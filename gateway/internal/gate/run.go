@@ -126,7 +126,7 @@ func (g *Gate) effect(ctx context.Context, p permit, keep func(context.Context, 
 	default:
 		g.step(StepIntent)
 		result = p.run(ctx)
-		result.Duration = claw.Elapsed(max(0, g.now().Sub(began)))
+		result.Duration = max(0, claw.Elapsed(g.now().Sub(began))-result.Waited)
 		g.step(StepRan)
 	}
 	if keep != nil {
@@ -152,7 +152,7 @@ func (p permit) run(ctx context.Context) claw.ToolResult {
 	}
 	result := runTool(ctx, p)
 	own := p.result(result.Status, result.Content)
-	own.Label, own.Container, own.Images = result.Label, result.Container, result.Images
+	own.Label, own.Container, own.Waited, own.Ready, own.Images = result.Label, result.Container, result.Waited, result.Ready, result.Images
 	if own.Status == "" {
 		own.Status = claw.Failed
 	}
