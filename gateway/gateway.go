@@ -90,7 +90,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		Socket: o.RunnerSocket, Program: "secureclaw " + o.Version, Minter: capability.NewMinter(mintKey, o.Now), Config: o.Config,
 		Deliver: board.Deliver, Keep: board.Keep, Egress: egress(o, log),
 	})
-	known, err := memory.New(memory.Options{Store: db, Owner: users(o).Person, Now: o.Now, Log: o.Log})
+	known, err := memory.New(memory.Options{Store: db, Owner: users(o).Person, Now: o.Now, Log: o.Log, Location: time.Local})
 	if err != nil {
 		return err
 	}

@@ -63,6 +63,12 @@ type Recall interface {
 	Recalled(ctx context.Context, origin claw.Origin, ids []int64) ([]claw.Memory, error)
 }
 
+// Steady is a [Recall] that says when memories may read differently: as long as the state for an origin is the
+// same, Recalled gives the same for the same ids.
+type Steady interface {
+	State(origin claw.Origin) string
+}
+
 // Budget says whether one more question may be put to the model. A why that is not empty is the
 // sentence for the user, and the run pauses.
 type Budget interface {
@@ -138,6 +144,7 @@ type Agent struct {
 	o      Options
 	gauge  gauge
 	lately lately
+	opened openings
 }
 
 // New checks the options.

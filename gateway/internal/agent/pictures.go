@@ -23,6 +23,11 @@ const (
 // pictured leaves the pictures of the newest results, at most so many, and puts a note in the place of
 // all others. It reports whether any are left.
 func pictured(turns []claw.Turn, most int, note string) ([]claw.Turn, bool) {
+	if !slices.ContainsFunc(turns, func(t claw.Turn) bool {
+		return slices.ContainsFunc(t.Results, func(r claw.ToolResult) bool { return len(r.Images) > 0 })
+	}) {
+		return turns, false
+	}
 	turns = slices.Clone(turns)
 	with, size := 0, 0
 	for i := range slices.Backward(turns) {

@@ -73,11 +73,10 @@ func (a *Agent) question(ctx context.Context, t *talk) (llm.Request, past, error
 		if err != nil {
 			return req, p, err
 		}
-		known := a.memories(ctx, t, p.turns)
-		turns := answered(p.turns)
 		var label claw.Label
-		req.Turns, label = a.shown(turns, p.summary, known)
-		size, scale := a.size(ctx, t.session, req, p)
+		var weight int
+		req.Turns, label, weight = a.told(ctx, t, p)
+		size, scale := a.size(ctx, t.session, req, p, max(1, weight))
 		if size <= a.o.Context {
 			return req, p, a.joinShown(ctx, t, label)
 		}
@@ -95,7 +94,8 @@ func (a *Agent) question(ctx context.Context, t *talk) (llm.Request, past, error
 			}
 		}
 		p.cut = true
-		req.Turns, label = a.shown(window(turns, int(float64(a.o.Context)/scale)-tokens(p.summary.Text)), p.summary, known)
+		known, turns := a.memories(ctx, t, p.turns, seen{}), answered(p.turns)
+		req.Turns, label = a.shown(window(turns, int(float64(a.o.Context)/scale)-tokens(p.summary.Text)), p.summary, known, seen{now: map[int64]bool{}})
 		return req, p, a.joinShown(ctx, t, label)
 	}
 }

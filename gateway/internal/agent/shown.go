@@ -24,19 +24,21 @@ import (
 // text as long as the memories are: what was said once is read from the provider's cache, and a memory
 // that was forgotten is gone from every question after.
 
-// maxShownSources is how many sources of a memory are named; the session's label has them all.
-const maxShownSources = 5
-
 // shown are turns as a model reads them: each message with its time, its notes, and the memories that no
 // earlier one shows. A summary stands before the first message. The label is that of the memories.
-func (a *Agent) shown(turns []claw.Turn, summary claw.Summary, known remembered) ([]claw.Turn, claw.Label) {
-	label := claw.Label{Integrity: claw.ByUser, Privacy: claw.Public}
+func (a *Agent) shown(turns []claw.Turn, summary claw.Summary, known remembered, seen seen) ([]claw.Turn, claw.Label) {
 	out := slices.Clone(turns)
 	if len(out) > 0 && !isMessage(out[0]) {
 		// One message with more turns than a store reads at once: every provider wants the user to begin.
 		out = slices.Insert(out, 0, claw.Turn{Role: claw.User, Context: "[the beginning of this is too far back to be shown]"})
 	}
-	seen := map[int64]bool{}
+	return out, a.dress(out, summary, known, seen)
+}
+
+// dress puts before messages what a model reads there, and marks the memories that it writes as seen: those
+// that are seen already are not written again. A summary that is not empty stands before the first turn.
+func (a *Agent) dress(out []claw.Turn, summary claw.Summary, known remembered, seen seen) claw.Label {
+	label := publicWords()
 	for i := range out {
 		t := &out[i]
 		note(t)
@@ -55,13 +57,13 @@ func (a *Agent) shown(turns []claw.Turn, summary claw.Summary, known remembered)
 			blocks = append(blocks, clockLine(t.At, a.zone()))
 		}
 		for _, id := range t.Recalled {
-			if seen[id] {
+			if seen.has(id) {
 				continue
 			}
-			seen[id] = true
+			seen.now[id] = true
 			switch m, ok := known.found[id]; {
 			case ok:
-				blocks, label = append(blocks, memoryBlock(m, a.zone())), label.Join(m.Label)
+				blocks, label = append(blocks, m.Block(a.zone())), label.Join(m.Label)
 			case known.unread:
 				blocks = append(blocks, fmt.Sprintf("[memory %d cannot be read now]", id))
 			default:
@@ -70,8 +72,11 @@ func (a *Agent) shown(turns []claw.Turn, summary claw.Summary, known remembered)
 		}
 		t.Context = strings.Join(blocks, "\n\n")
 	}
-	return out, label
+	return label
 }
+
+// publicWords is the best label: nothing that is joined to it gets better.
+func publicWords() claw.Label { return claw.Label{Integrity: claw.ByUser, Privacy: claw.Public} }
 
 // isMessage reports whether a turn is one that a user, or a clock, spoke.
 func isMessage(t claw.Turn) bool { return t.Role == claw.User && len(t.Results) == 0 }
@@ -91,29 +96,6 @@ func clockLine(at time.Time, zone *time.Location) string {
 		name = at.Format("UTC-07:00")
 	}
 	return fmt.Sprintf("[now: %s, %s]", at.Format("Monday, 2 January 2006, 15:04"), name)
-}
-
-// memoryBlock is a memory for a model. All of it may be somebody else's words, the names in its header too.
-func memoryBlock(m claw.Memory, zone *time.Location) string {
-	head := fmt.Sprintf("memory %d · %s · saved %s", m.ID, claw.Framed(m.Category, 40), m.Created.In(zone).Format(time.DateOnly))
-	if source := claw.Framed(m.Source, 60); source != "" {
-		head += " · from " + source
-	}
-	var read []string
-	for i, source := range m.Label.Sources {
-		if i == maxShownSources {
-			read = append(read, claw.MoreSources)
-			break
-		}
-		read = append(read, claw.Framed(source, 80))
-	}
-	switch {
-	case len(read) > 0:
-		head += " · has read: " + strings.Join(read, ", ")
-	case m.Label.Integrity == claw.External:
-		head += " · has read: what strangers wrote"
-	}
-	return "[" + head + "]\n" + claw.Marked(m.Content)
 }
 
 // recall finds what is remembered for a message. What cannot be found is not worth an answer that does not come.
@@ -137,22 +119,31 @@ func (a *Agent) recall(ctx context.Context, msg claw.Message) (ids []int64, labe
 	return ids, label
 }
 
+// seen are the memories that a model was shown already: before what is written now, and in it.
+type seen struct{ before, now map[int64]bool }
+
+func (s seen) has(id int64) bool { return s.before[id] || s.now[id] }
+
 // remembered are the memories that turns were shown with. Unread says that the others may be there still.
 type remembered struct {
 	found  map[int64]claw.Memory
 	unread bool
 }
 
-// memories reads those that turns were shown with.
-func (a *Agent) memories(ctx context.Context, t *talk, turns []claw.Turn) remembered {
+// memories reads those that turns were shown with, but for those that are seen already.
+func (a *Agent) memories(ctx context.Context, t *talk, turns []claw.Turn, seen seen) remembered {
 	var ids []int64
 	for _, turn := range turns {
-		ids = append(ids, turn.Recalled...)
+		for _, id := range turn.Recalled {
+			if !seen.has(id) {
+				ids = append(ids, id)
+			}
+		}
 	}
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	if len(ids) == 0 || a.o.Recall == nil {
-		return remembered{unread: true}
+		return remembered{unread: len(ids) > 0}
 	}
 	found, err := a.o.Recall.Recalled(ctx, t.origin, ids)
 	if err != nil {

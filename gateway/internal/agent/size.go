@@ -122,12 +122,12 @@ func (g *gauge) summed(session claw.SessionID) {
 //
 // What the provider counted for the last question is exact, and only what came since is guessed. Where much is
 // guessed and the end is near, a model that counts is asked: that takes a while, so it is not done every time.
-func (a *Agent) size(ctx context.Context, session claw.SessionID, req llm.Request, p past) (size int, scale float64) {
-	fixed := tokens(toolText(req.Tools))
+// The weight is that of all turns in the question.
+func (a *Agent) size(ctx context.Context, session claw.SessionID, req llm.Request, p past, weight int) (size int, scale float64) {
+	fixed := toolTokens(req.Tools)
 	for _, text := range req.System {
 		fixed += tokens(text)
 	}
-	weight := max(1, weighAll(req.Turns))
 	size, since := weight, weight
 	if m := a.gauge.get(session); m.first == p.first && p.first <= m.last && m.last <= p.last() {
 		since = weighAll(req.Turns[max(0, len(req.Turns)-(p.last()-m.last)):])
@@ -156,10 +156,10 @@ func (a *Agent) measure(session claw.SessionID, p past, usage claw.Usage) {
 	}
 }
 
-func toolText(tools []claw.Tool) string {
-	text := ""
+func toolTokens(tools []claw.Tool) int {
+	n := 0
 	for _, t := range tools {
-		text += t.Name + t.Description + string(t.Schema)
+		n += tokens(t.Name) + tokens(t.Description) + tokens(string(t.Schema))
 	}
-	return text
+	return n
 }

@@ -9,9 +9,15 @@ import (
 // brackets, and below it the text with a mark before each of its lines: no text can end its block, or
 // begin one. What stands in a header is [Framed].
 
+// Made once: to make one takes longer than to use it.
+var (
+	lineEnds = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\v", "\n", "\f", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n")
+	brackets = strings.NewReplacer("[", "(", "]", ")")
+)
+
 // Marked puts "> " before each line of a text, whatever ends a line for whoever reads it.
 func Marked(text string) string {
-	text = strings.NewReplacer("\r\n", "\n", "\r", "\n", "\v", "\n", "\f", "\n", "\u0085", "\n", "\u2028", "\n", "\u2029", "\n").Replace(text)
+	text = lineEnds.Replace(text)
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) && r != '\n' && r != '\t' {
 			return unicode.ReplacementChar
@@ -24,7 +30,7 @@ func Marked(text string) string {
 // Framed is a text from outside that may stand inside brackets of ours: one line of at most some
 // characters that all show, without brackets.
 func Framed(text string, most int) string {
-	return strings.NewReplacer("[", "(", "]", ")").Replace(Printable(text, most))
+	return brackets.Replace(Printable(text, most))
 }
 
 // Printable is a text from outside as one line of at most some characters that all show.

@@ -1,6 +1,10 @@
 package claw
 
-import "time"
+import (
+	"fmt"
+	"strings"
+	"time"
+)
 
 // Memory is one thing that is kept beyond its conversation. Its label is that of everything the model
 // had read when it was saved, for good: reading it again brings that label along.
@@ -22,6 +26,44 @@ type Memory struct {
 	Updated time.Time `json:"updated,omitzero"`
 	Used    time.Time `json:"used,omitzero"`
 	Uses    int       `json:"uses,omitzero"`
+}
+
+// maxShownSources is how many sources of a memory are named to a model; a session's label has them all.
+const maxShownSources = 5
+
+// Block is a memory as a model reads it, wherever it does: a header of ours, and below it the text with every
+// line marked. All of it may be somebody else's words, the names in the header too. A nil zone is UTC.
+func (m Memory) Block(zone *time.Location) string {
+	said := m.Created
+	if m.Updated.After(said) {
+		said = m.Updated
+	}
+	if zone == nil {
+		zone = time.UTC
+	}
+	head := fmt.Sprintf("memory %d · %s · saved %s", m.ID, Framed(m.Category, 40), said.In(zone).Format(time.DateOnly))
+	if source := Framed(m.Source, 60); source != "" {
+		head += " · from " + source
+	}
+	var read []string
+	for i, source := range m.Label.Sources {
+		if i == maxShownSources {
+			read = append(read, MoreSources)
+			break
+		}
+		read = append(read, Framed(source, 80))
+	}
+	switch {
+	case len(read) > 0:
+		head += " · has read: " + strings.Join(read, ", ")
+	case m.Label.Integrity == External:
+		head += " · has read: what strangers wrote"
+	}
+	text := m.Content
+	if len(m.Tags) > 0 {
+		text += "\n(tags: " + strings.Join(m.Tags, ", ") + ")" // words of whoever saved it, so below the mark
+	}
+	return "[" + head + "]\n" + Marked(text)
 }
 
 // Owner is the person who owns this SecureClaw: at its terminal, and the first user on each messenger.

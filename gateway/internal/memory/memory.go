@@ -16,8 +16,10 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/claw"
@@ -86,11 +88,16 @@ type Options struct {
 	Owner func(claw.Origin) string
 	Now   func() time.Time
 	Log   *slog.Logger
+	// Location is the zone of the dates that a model reads; nil is UTC.
+	Location *time.Location
 }
 
 // Memory is safe for concurrent use. Of the zero one, only [Memory.Tools] is of use, to judge a call that never runs.
 type Memory struct {
 	o Options
+
+	// edits counts how often the words of memories that were there may have changed.
+	edits atomic.Int64
 
 	saving sync.Mutex // between the look for a duplicate and the save nobody saves
 
@@ -187,6 +194,11 @@ func (m *Memory) Recalled(ctx context.Context, origin claw.Origin, ids []int64) 
 	return slices.DeleteFunc(found, func(mem claw.Memory) bool { return mem.Owner != owner }), err
 }
 
+// State is another one when [Memory.Recalled] may return something else for the same ids.
+func (m *Memory) State(origin claw.Origin) string {
+	return strconv.FormatInt(m.edits.Load(), 10) + " " + m.o.Owner(origin)
+}
+
 // Memories returns those of the ids that are still there, in their order, whoever owns them.
 func (m *Memory) Memories(ctx context.Context, ids []int64) ([]claw.Memory, error) {
 	if len(ids) == 0 {
@@ -242,6 +254,7 @@ func (m *Memory) Forget(ctx context.Context, owner string, ids []int64) (int, er
 	}
 	m.saving.Lock() // a merge into what goes must come before or after
 	defer m.saving.Unlock()
+	defer m.edits.Add(1) // after an error too: it may be done all the same
 	return m.o.Store.ForgetMemories(ctx, owner, ids, func(o claw.Origin) bool { return m.o.Owner(o) == owner })
 }
 
@@ -345,6 +358,7 @@ func (m *Memory) merge(ctx context.Context, old, mem claw.Memory, now time.Time)
 	if spare == one.Content {
 		spare = ""
 	}
+	defer m.edits.Add(1)
 	return Saved{Memory: one, Merged: true, Before: old.Content}, m.o.Store.MergeMemory(ctx, RowOf(one), spare)
 }
 

@@ -180,23 +180,9 @@ func (t searchTool) Run(ctx context.Context, call gate.Call, a claw.Action) claw
 	t.m.touch(found)
 	blocks := make([]string, 0, len(found))
 	for _, mem := range found {
-		blocks = append(blocks, Block(mem))
+		blocks = append(blocks, mem.Block(t.m.o.Location))
 	}
 	return claw.ToolResult{Status: claw.OK, Content: strings.Join(blocks, "\n\n"), Label: joinLabels(call.Label, found)}
-}
-
-// Block is a memory as a model reads it: a header of ours, and below it the text with every line marked.
-func Block(mem claw.Memory) string {
-	head := fmt.Sprintf("memory %d, %s, saved %s from %s by %s", mem.ID, claw.Framed(mem.Category, maxCategory),
-		changed(mem).Format("2006-01-02"), claw.Framed(mem.Source, 64), mem.Author)
-	if len(mem.Label.Sources) > 0 {
-		head += "; its conversation had read: " + claw.Framed(strings.Join(mem.Label.Sources, ", "), 300)
-	}
-	text := mem.Content
-	if len(mem.Tags) > 0 {
-		text += "\n(tags: " + strings.Join(mem.Tags, ", ") + ")" // words of whoever saved it, so below the mark
-	}
-	return "[" + head + "]\n" + claw.Marked(text)
 }
 
 // Forget is what a model read of memories, without those of some ids: their words, however short, and their tags.
@@ -209,7 +195,8 @@ func Forget(text string, ids []int64) string {
 		}
 		gone = false
 		if rest, ok := strings.CutPrefix(line, "[memory "); ok {
-			number, _, _ := strings.Cut(rest, ",")
+			// The number ends in a space; in what was stored by early versions, in a comma.
+			number := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789"))]
 			id, err := strconv.ParseInt(number, 10, 64)
 			if gone = err == nil && slices.Contains(ids, id); gone {
 				line = fmt.Sprintf("[memory %d was forgotten]", id)

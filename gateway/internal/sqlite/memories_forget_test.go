@@ -285,7 +285,7 @@ func TestForgottenGoesFromSearches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := turns[1].Results[0].Content; !strings.Contains(got, "[memory 1 was forgotten]") || !strings.Contains(got, fmt.Sprintf("[memory %d, ", kept)) ||
+	if got := turns[1].Results[0].Content; !strings.Contains(got, "[memory 1 was forgotten]") || !strings.Contains(got, fmt.Sprintf("[memory %d · ", kept)) ||
 		!strings.Contains(got, "\n> [memory 1, fake]") || strings.Contains(got, "> x") {
 		t.Errorf("what the search returned is now\n%s\nwant the one memory gone whole and the other as it was", got)
 	}
