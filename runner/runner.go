@@ -25,19 +25,14 @@ import (
 	"net"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/secureclaw/secureclaw/internal/capability"
 	"github.com/secureclaw/secureclaw/internal/config"
+	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/internal/wire"
 	"github.com/secureclaw/secureclaw/runner/internal/sandbox"
-)
-
-// Parallelism of one runner, beside its browsers. A container start is mostly the kernel's work, and more than a few at
-// once only take turns; who waits longer than its token lives is refused.
-const (
-	maxRunning = 8
-	maxWaiting = 64
 )
 
 // StepVerified is reached when an order was verified and clipped, and nothing was asked of the engine;
@@ -114,7 +109,7 @@ func newServer(o Options, seam seams) (*server, error) {
 		now:      o.Now,
 		log:      o.Log,
 		version:  o.Version,
-		slots:    newSlots(maxRunning, maxWaiting),
+		slots:    newSlots(run.MaxCalls()),
 		step:     o.Step,
 		web:      newWeb(o, seam),
 		box: sandbox.New(sandbox.Options{
@@ -153,7 +148,8 @@ type server struct {
 	now      func() time.Time
 	log      *slog.Logger
 	version  string
-	slots    *slots
+	slots    slots
+	peers    atomic.Int64 // connections
 	step     func(string)
 	web      *web
 	box      *sandbox.Sandbox

@@ -25,9 +25,18 @@ func (s *server) connection(ctx context.Context, pending *wire.Pending) {
 		return
 	}
 	defer conn.Close()
+	defer s.peers.Add(-1)
+	if s.peers.Add(1) > maxPeers {
+		s.send(conn, run.Event{Refusal: &run.Refusal{
+			Code: codeBusy, What: "Too many connections are open, so nothing ran.", Why: fmt.Sprintf("There are %d already.", maxPeers), Fix: "Try again in a moment.",
+		}})
+		return
+	}
 	var request run.Request
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
+	silent := time.AfterFunc(maxSilence, func() { _ = conn.Close() })
 	err = conn.Receive(&request)
+	silent.Stop()
 	stop()
 	if err != nil {
 		if !errors.Is(err, io.EOF) && ctx.Err() == nil {
@@ -105,22 +114,11 @@ func (s *server) run(ctx context.Context, order run.Order, tell func(run.Event) 
 	verified := time.Since(begin).Microseconds()
 	s.step(StepVerified)
 
-	// Nobody waits longer than the token lives: the executor verifies it again.
-	waitCtx, cancel := context.WithTimeout(ctx, time.Unix(claims.Expires, 0).Sub(s.now()))
-	err := slots.take(waitCtx)
-	cancel()
-	if err != nil {
-		if ctx.Err() != nil {
-			return run.Result{}, &run.Refusal{Code: sandbox.CodeCancelled, What: "The call was cancelled while it waited, so nothing ran."}
-		}
-		return run.Result{}, &run.Refusal{
-			Code: codeBusy,
-			What: "Too many calls run at once, so this one did not.",
-			Why:  fmt.Sprintf("%d run and up to %d wait for them.", cap(slots.free), slots.queue),
-			Fix:  "Try again in a moment.",
-		}
+	give, waited, refusal := slots.take(ctx, claims, s.now())
+	if refusal != nil {
+		return run.Result{}, refusal
 	}
-	defer slots.give()
+	defer give()
 	var result run.Result
 	if task.Kind == kindWeb {
 		result, refusal = s.browse(ctx, task, names, tell)
@@ -128,6 +126,7 @@ func (s *server) run(ctx context.Context, order run.Order, tell func(run.Event) 
 		result, refusal = s.box.Run(ctx, task, func(started run.Started) error { return tell(run.Event{Started: &started}) })
 	}
 	result.Timing.Verify = verified
+	result.Timing.Queue += waited
 	return result, refusal
 }
 

@@ -15,7 +15,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/secureclaw/secureclaw/internal/capability"
@@ -306,30 +305,6 @@ func testServer(tb testing.TB) stillServer {
 		tb.Fatal(err)
 	}
 	return stillServer{s, clock, private}
-}
-
-func TestSlots(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := newSlots(1, 1)
-		if err := s.take(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		waiting := make(chan error)
-		go func() { waiting <- s.take(ctx) }()
-		synctest.Wait() // the other is in the queue
-		if err := s.take(t.Context()); err != errBusy {
-			t.Errorf("take with a full queue = %v, want %v", err, errBusy)
-		}
-		cancel()
-		if err := <-waiting; err != context.Canceled {
-			t.Errorf("take of a caller that left = %v, want %v", err, context.Canceled)
-		}
-		s.give()
-		if err := s.take(t.Context()); err != nil {
-			t.Errorf("take of a free slot = %v", err)
-		}
-	})
 }
 
 func TestHosts(t *testing.T) {

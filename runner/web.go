@@ -19,7 +19,7 @@ type web struct {
 	tunnel tunnel.Limits
 	// A browser is a dozen busy processes: more at once than processors only take turns, and each
 	// gets slower than its page's patience. They do not take the slots of other calls.
-	slots *slots
+	slots slots
 }
 
 // seams are what tests put in the place of the world. Programs cannot name them, and the zero seams
@@ -39,7 +39,7 @@ func newWeb(o Options, s seams) *web {
 		// What the proxy allows is what the tunnel carries: it refuses the rest before a goroutine is spent on it.
 		// Its own patience is longer: the proxy shall be the one who notices, and who says so in the log.
 		tunnel: tunnel.Limits{Streams: options.Limits.Streams, Window: tunnel.Window, Idle: options.Limits.Idle + 15*time.Second},
-		slots:  newSlots(run.MaxBrowsers(), maxWaiting),
+		slots:  newSlots(run.MaxBrowsers()),
 	}
 	prove := w.proxy.Canary
 	if s.canary != nil {
