@@ -20,8 +20,9 @@ import (
 
 // What one reading may cost. Chromium cannot be interrupted, so that what is too large must not be asked
 // for. On two cores that others use as well, a snapshot took 0.03 ms and 200 bytes for each element, an
-// accessibility tree 0.07 ms and 450 bytes for each element or text; and a text of many lines cost the
-// tree the square of their number.
+// accessibility tree 0.07 ms and 450 bytes for each element or text; a text of many lines cost the
+// tree the square of their number, and frames the snapshot the square of theirs (180 took 0.4 s, 1000
+// more than 10 s). A snapshot that nobody waits for any more keeps the renderer from the next page, too.
 const (
 	askPatience  = 15 * time.Second // for a page to answer at all: it may still be drawn
 	domPatience  = 10 * time.Second // for all snapshots
@@ -31,6 +32,7 @@ const (
 	maxElements = 60_000 // of a page that a snapshot is taken of
 	maxNodes    = 40_000 // of a snapshot whose accessibility trees are asked for, texts included
 	maxLines    = 15_000 // of text in it, as they were laid out
+	maxFrames   = 400    // of a page that a snapshot is taken of, those that other processes draw not among them
 	maxTrees    = 60     // accessibility trees, one for each frame
 	maxTargets  = 12     // frames of other sites
 
@@ -70,13 +72,13 @@ var (
 // take asks the browser. What takes too long is left out, with a note; an error means that there is nothing.
 func take(ctx context.Context) (*capture, error) {
 	c := &capture{}
-	world, size, err := measure(ctx)
+	world, size, frames, err := measure(ctx)
 	if err != nil {
 		return nil, explain(ctx, err, "the page does not answer")
 	}
 	end := time.Now().Add(domPatience)
 	answer, err := domAnswer{}, error(nil)
-	tooLarge := size > maxElements || time.Duration(size)*perElement > remaining(ctx)
+	tooLarge := size > maxElements || frames > maxFrames || time.Duration(size)*perElement > remaining(ctx)
 	if !tooLarge {
 		answer, err = shoot(ctx, end)
 	}
@@ -85,7 +87,11 @@ func take(ctx context.Context) (*capture, error) {
 		if !tooLarge {
 			why = "and the browser took too long over them"
 		}
-		c.note(fmt.Sprintf("the page has %d elements, %s: this is the start of its text, without structure and refs", size, why))
+		what := fmt.Sprintf("%d elements", size)
+		if frames > maxFrames {
+			what = fmt.Sprintf("%d frames", frames)
+		}
+		c.note(fmt.Sprintf("the page has %s, %s: this is the start of its text, without structure and refs", what, why))
 		c.Head, err = head(ctx, world)
 	}
 	if err != nil {
@@ -132,20 +138,30 @@ func (c *capture) note(text string) {
 	}
 }
 
-// measure counts the elements from a world of its own, where the page's scripts cannot lie.
-func measure(ctx context.Context) (runtime.ExecutionContextID, int64, error) {
+// measure counts the elements from a world of its own, where the page's scripts cannot lie, and the
+// frames in the tab's own process.
+func measure(ctx context.Context) (_ runtime.ExecutionContextID, elements int64, within int, _ error) {
 	ctx, cancel := context.WithTimeout(ctx, askPatience)
 	defer cancel()
 	frames, err := chromedp.Call(ctx, page.GetFrameTree, cdp.Empty{})
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	world, err := chromedp.Call(ctx, page.CreateIsolatedWorld, page.CreateIsolatedWorldParams{FrameID: frames.FrameTree.Frame.ID, WorldName: "snapshot"})
 	if err != nil {
-		return 0, 0, err
+		return 0, 0, 0, err
 	}
 	n, err := evaluate[int64](ctx, world.ExecutionContextID, `document.getElementsByTagName('*').length`)
-	return world.ExecutionContextID, n, err
+	return world.ExecutionContextID, n, below(frames.FrameTree), err
+}
+
+// below counts the frames in a frame.
+func below(t *page.FrameTree) int {
+	n := len(t.ChildFrames)
+	for _, child := range t.ChildFrames {
+		n += below(child)
+	}
+	return n
 }
 
 // headScript gathers the start of the text without asking for layout, which is what such a page is slow at.

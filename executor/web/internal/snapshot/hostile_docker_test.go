@@ -21,10 +21,14 @@ func hostile() map[string]string {
 		return "<!doctype html><meta charset=utf-8><title>x</title><body><h1>First</h1><script>" + s + "</script>"
 	}
 	var links, frames strings.Builder
-	for i := range 60_000 {
+	for i := range 31_000 { // 62,000 elements, of which maxElements are read
 		fmt.Fprintf(&links, `<p>text %d <a href="/a%d">link %d</a></p>`, i, i, i)
 	}
-	for i := range 1000 {
+	fewFrames := 0
+	for i := range maxFrames + 50 {
+		if i == 3*maxTrees {
+			fewFrames = frames.Len()
+		}
 		fmt.Fprintf(&frames, `<iframe title="f%d" srcdoc="<button>b%d</button>"></iframe>`, i, i)
 	}
 	return map[string]string{
@@ -36,7 +40,8 @@ func hostile() map[string]string {
 		"/nested":  script("let p = document.body; for (let i = 0; i < 400; i++) { const d = document.createElement('ul'), l = document.createElement('li'); d.append(l); p.append(d); p = l } p.textContent = 'bottom'"),
 		"/text":    "<!doctype html><title>x</title><h1>First</h1><p>" + strings.Repeat("lorem ipsum dolor sit amet ", 200_000),
 		"/name":    "<!doctype html><title>x</title><h1>First</h1><button aria-label='" + strings.Repeat("lorem ipsum ", 100_000) + "'>x</button>",
-		"/frames":  "<!doctype html><title>x</title><h1>First</h1>" + frames.String(),
+		"/frames":  "<!doctype html><title>x</title><h1>First</h1>" + frames.String()[:fewFrames],
+		"/crowd":   "<!doctype html><title>x</title><h1>First</h1>" + frames.String(),
 		"/sites":   "<!doctype html><title>x</title><h1>First</h1>" + sites(14),
 		"/options": "<!doctype html><title>x</title><h1>First</h1><select>" + strings.Repeat("<option>choice</option>", 20_000) + "</select>",
 		"/moving":  script("setInterval(() => { const p = document.createElement('p'); p.textContent = 'more'; document.body.append(p) }, 1)"),
@@ -52,9 +57,11 @@ func sites(n int) string {
 	return b.String()
 }
 
+// TestInsideHostilePages reads each page in a browser of its own: what a page has left its renderer
+// busy with, a snapshot that nobody waits for any more among it, is no matter of the next one.
 func TestInsideHostilePages(t *testing.T) {
+	inside(t)
 	pages := hostile()
-	tab := browse(t, pages)
 	for _, tc := range []struct {
 		path, want, note string
 		dies             bool // Chromium itself may give up, or take too long to draw it
@@ -63,68 +70,96 @@ func TestInsideHostilePages(t *testing.T) {
 		{path: "/nested", want: "bottom"},
 		{path: "/text", want: "lorem ipsum dolor sit amet", note: "the page is large"},
 		{path: "/name", want: "lorem ipsum"},
-		{path: "/frames", want: "button: b0", note: "many frames", dies: true},
+		{path: "/frames", want: "button: b0", note: "many frames"},
+		{path: "/crowd", want: "First", note: "the page has 450 frames, too many"},
 		{path: "/sites", want: "button: Deep", note: "some frames of other sites"},
 		{path: "/options", want: "choice | choice"},
 		{path: "/moving", want: "more"},
 		{path: "/lies", want: "h1: First"},
 		{path: "/middle", want: "link 100", note: "the page is large"},
-		{path: "/links", want: "text 100", note: "too many", dies: true},
+		{path: "/links", want: "text 100", note: "too many"},
 		{path: "/many", want: "line 100", note: "too many"},
 		{path: "/deep", dies: true},
 	} {
-		ctx, cancel := context.WithTimeout(tab, 2*time.Minute)
-		err := chromedp.Do(ctx, chromedp.Navigate("http://example.test"+tc.path))
-		cancel()
-		if err != nil {
-			t.Errorf("Navigate(%s): %v", tc.path, err)
-			continue
-		}
-		begun := time.Now()
-		p, err := Read(tab)
-		took := time.Since(begun)
-		if err != nil {
-			fmt.Printf("%-9s %6d ms  %v\n", tc.path, took.Milliseconds(), err)
-			if !tc.dies {
-				t.Errorf("Read(%s): %v", tc.path, err)
+		t.Run(tc.path[1:], func(t *testing.T) {
+			if tc.dies {
+				t.Parallel() // they mostly wait for a patience to end, and may fail to be read
 			}
-			continue
-		}
-		tree, text := p.Tree(256<<10), p.Text(256<<10)
-		fmt.Printf("%-9s %6d ms  + %d ms  tree %d of %d bytes  text %d of %d bytes  notes %q\n", tc.path, took.Milliseconds(),
-			(time.Since(begun) - took).Milliseconds(), len(tree.Text), tree.Bytes, len(text.Text), text.Bytes, p.capture.Notes)
-		if took > 30*time.Second {
-			t.Errorf("Read(%s) took %v", tc.path, took)
-		}
-		if tc.dies && strings.Contains(strings.Join(p.capture.Notes, "\n"), "took too long over them") {
-			// On a busy machine a snapshot of such a page does not end in time; its start is still read.
-			tc.want, tc.note = "First", ""
-		}
-		if !strings.Contains(tree.Text, tc.want) || !strings.Contains(strings.Join(p.capture.Notes, "\n"), tc.note) {
-			t.Errorf("%s: notes %q, want %q; tree %.600s…, want %q", tc.path, p.capture.Notes, tc.note, tree.Text, tc.want)
-		}
-		if len(tree.Text) > 256<<10 || len(text.Text) > 256<<10 {
-			t.Errorf("%s: %d bytes of tree, %d of text", tc.path, len(tree.Text), len(text.Text))
-		}
+			tree, notes, err := readHostile(t, pages, tc.path)
+			if err != nil && !tc.dies {
+				// A machine that stood still for a while refuses a page that it can read.
+				t.Logf("%v; once more", err)
+				tree, notes, err = readHostile(t, pages, tc.path)
+			}
+			if err != nil {
+				if !tc.dies {
+					t.Error(err)
+				}
+				return
+			}
+			if !strings.Contains(tree, tc.want) || !strings.Contains(notes, tc.note) {
+				t.Errorf("%s: notes %q, want %q; tree %.600s…, want %q", tc.path, notes, tc.note, tree, tc.want)
+			}
+		})
 	}
 }
 
-// TestInsideDeadline: what the caller's time allows is what is read.
-func TestInsideDeadline(t *testing.T) {
-	tab := browse(t, hostile())
-	visit(t, tab, "http://example.test/many")
-	ctx, cancel := context.WithTimeout(tab, 5*time.Second)
+// readHostile opens a page in a fresh browser and reads it. It is late with neither a page nor a refusal.
+func readHostile(t *testing.T, pages map[string]string, path string) (tree, notes string, _ error) {
+	t.Helper()
+	tab, end := start(t, pages)
+	defer end()
+	ctx, cancel := context.WithTimeout(tab, 30*time.Second)
 	defer cancel()
+	err := chromedp.Do(ctx, chromedp.Navigate("http://example.test"+path))
+	if err != nil && ctx.Err() == nil { // a page that is not there to its end by then is read as it is
+		return "", "", fmt.Errorf("Navigate(%s): %v", path, err)
+	}
 	begun := time.Now()
-	p, err := Read(ctx)
-	if took := time.Since(begun); took > 5500*time.Millisecond {
-		t.Errorf("Read took %v of 5 s", took)
+	p, err := Read(tab)
+	took := time.Since(begun)
+	if took > 40*time.Second {
+		t.Errorf("Read(%s) took %v", path, took)
 	}
 	if err != nil {
-		t.Fatal(err)
+		fmt.Printf("%-9s %6d ms  %v\n", path, took.Milliseconds(), err)
+		return "", "", fmt.Errorf("Read(%s): %v", path, err)
 	}
-	if text := p.Text(100_000); !strings.Contains(text.Text, "line 100") || !text.Truncated {
-		t.Errorf("Text() = %.300s…, truncated %v, want its start", text.Text, text.Truncated)
+	seen, text := p.Tree(256<<10), p.Text(256<<10)
+	fmt.Printf("%-9s %6d ms  + %d ms  tree %d of %d bytes  text %d of %d bytes  notes %q\n", path, took.Milliseconds(),
+		(time.Since(begun) - took).Milliseconds(), len(seen.Text), seen.Bytes, len(text.Text), text.Bytes, p.capture.Notes)
+	if len(seen.Text) > 256<<10 || len(text.Text) > 256<<10 {
+		t.Errorf("%s: %d bytes of tree, %d of text", path, len(seen.Text), len(text.Text))
+	}
+	return seen.Text, strings.Join(p.capture.Notes, "\n"), nil
+}
+
+// TestInsideDeadline: what the caller's time allows is what is read. A page that a busy machine still
+// draws gets more than one chance to answer; a reading that overstays gets none.
+func TestInsideDeadline(t *testing.T) {
+	const limit = 5 * time.Second
+	tab := browse(t, hostile())
+	visit(t, tab, "http://example.test/many")
+	for try := 1; ; try++ {
+		ctx, cancel := context.WithTimeout(tab, limit)
+		begun := time.Now()
+		p, err := Read(ctx)
+		took := time.Since(begun)
+		cancel()
+		if took > limit+2*time.Second {
+			t.Fatalf("Read took %v of %v", took, limit)
+		}
+		if err != nil && try < 4 {
+			t.Logf("%v after %v; once more", err, took)
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := p.Text(100_000); !strings.Contains(text.Text, "line 100") || !text.Truncated {
+			t.Errorf("Text() = %.300s…, truncated %v, want its start", text.Text, text.Truncated)
+		}
+		return
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -100,11 +101,25 @@ func inside(t *testing.T) {
 	}
 }
 
-// browse starts Chromium for which every name leads to one site, which serves testdata/pages and what
-// is in extra. Its own sandbox is on.
+// browse is start with a browser that lives as long as the test.
 func browse(t *testing.T, extra map[string]string) context.Context {
 	t.Helper()
+	tab, end := start(t, extra)
+	t.Cleanup(end)
+	return tab
+}
+
+// start starts Chromium for which every name leads to one site, which serves testdata/pages and what
+// is in extra. Its own sandbox is on.
+func start(t *testing.T, extra map[string]string) (tab context.Context, end func()) {
+	t.Helper()
 	inside(t)
+	var ends []func()
+	end = func() {
+		for _, f := range slices.Backward(ends) {
+			f()
+		}
+	}
 	site := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		text, ok := extra[r.URL.Path]
 		if !ok {
@@ -118,7 +133,7 @@ func browse(t *testing.T, extra map[string]string) context.Context {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		fmt.Fprint(w, text)
 	}))
-	t.Cleanup(site.Close)
+	ends = append(ends, site.Close)
 	_, port, err := net.SplitHostPort(strings.TrimPrefix(site.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
@@ -131,7 +146,7 @@ func browse(t *testing.T, extra map[string]string) context.Context {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
+	ends = append(ends, func() { os.RemoveAll(dir) })
 	allocator, cancel := chromedp.NewExecAllocator(context.Background(), append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.UserDataDir(dir), chromedp.Env("HOME="+dir),
 		chromedp.Flag("remote-debugging-pipe", true), chromedp.Flag("site-per-process", true), chromedp.Flag("disable-gpu", true),
@@ -139,10 +154,10 @@ func browse(t *testing.T, extra map[string]string) context.Context {
 		chromedp.Flag("host-resolver-rules", "MAP * 127.0.0.1:"+port),
 		chromedp.ModifyCmdFunc(func(c *exec.Cmd) { unprivileged(t, c, dir) }),
 	)...)
-	t.Cleanup(cancel)
+	ends = append(ends, cancel)
 	silent := func(string, ...any) {}
 	tab, closeTab := chromedp.NewContext(allocator, chromedp.WithLogf(silent), chromedp.WithErrorf(silent))
-	t.Cleanup(closeTab)
+	ends = append(ends, closeTab)
 	if err := chromedp.Do(tab); err != nil {
 		t.Fatal(err)
 	}
@@ -150,7 +165,7 @@ func browse(t *testing.T, extra map[string]string) context.Context {
 	if _, err := chromedp.Call(tab, dom.Disable, cdp.Empty{}); err != nil {
 		t.Fatal(err)
 	}
-	return tab
+	return tab, end
 }
 
 func visit(t *testing.T, tab context.Context, url string) {
