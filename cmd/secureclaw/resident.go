@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -22,14 +23,14 @@ func resident(pid int) float64 {
 	return 0
 }
 
-// childNamed is the process id of our own child that runs the given role, 0 when there is none.
-func childNamed(role string) int {
+// childNamed is the process id of our own child that runs the given role on a home, 0 when there is none.
+func childNamed(role, home string) int {
 	lists, _ := filepath.Glob("/proc/self/task/*/children")
 	for _, list := range lists {
 		data, _ := os.ReadFile(list)
 		for _, field := range strings.Fields(string(data)) {
 			line, _ := os.ReadFile(filepath.Join("/proc", field, "cmdline"))
-			if args := strings.Split(string(line), "\x00"); len(args) > 1 && args[1] == role {
+			if args := strings.Split(string(line), "\x00"); len(args) > 1 && args[1] == role && slices.Contains(args, home) {
 				pid, _ := strconv.Atoi(field)
 				return pid
 			}
