@@ -18,6 +18,7 @@ import (
 
 	sdk "github.com/anthropics/anthropic-sdk-go"
 	"github.com/anthropics/anthropic-sdk-go/option"
+	"github.com/anthropics/anthropic-sdk-go/packages/ssestream"
 
 	"github.com/secureclaw/secureclaw/gateway/internal/llm"
 	"github.com/secureclaw/secureclaw/gateway/internal/llm/internal/link"
@@ -53,6 +54,7 @@ type Model struct {
 	images bool
 	server link.Server
 	retry  link.Retry
+	pages  pages
 }
 
 // New checks the options. It does not connect, and it accepts an empty key: [Model.Ask] says then what is missing.
@@ -112,7 +114,7 @@ func (m *Model) Ask(ctx context.Context, req llm.Request, onText func(string)) (
 	if key == "" {
 		return llm.Reply{}, &llm.Error{Kind: llm.Auth, What: "there is no key for Claude", Fix: "put ANTHROPIC_API_KEY in .env"}
 	}
-	params, err := params(m.name, m.images, req)
+	body, err := m.body(req)
 	if err != nil {
 		return llm.Reply{}, err
 	}
@@ -121,7 +123,7 @@ func (m *Model) Ask(ctx context.Context, req llm.Request, onText func(string)) (
 		ctx, cancel := context.WithTimeoutCause(ctx, m.server.Timeout, link.ErrDeadline)
 		defer cancel()
 		var failure *link.Failure
-		reply, failure = m.attempt(ctx, key, params, onText)
+		reply, failure = m.attempt(ctx, key, body, onText)
 		return failure
 	})
 	if err != nil {
@@ -130,9 +132,11 @@ func (m *Model) Ask(ctx context.Context, req llm.Request, onText func(string)) (
 	return reply, nil
 }
 
-func (m *Model) attempt(ctx context.Context, key string, params sdk.MessageNewParams, onText func(string)) (llm.Reply, *link.Failure) {
+func (m *Model) attempt(ctx context.Context, key string, body []byte, onText func(string)) (llm.Reply, *link.Failure) {
 	var resp *http.Response
-	stream := m.client.Messages.NewStreaming(ctx, params, option.WithAPIKey(key), option.WithResponseInto(&resp))
+	// What the SDK's NewStreaming does, with a body that is written already.
+	err := m.client.Post(ctx, "v1/messages", body, &resp, option.WithAPIKey(key))
+	stream := ssestream.NewStream[sdk.MessageStreamEventUnion](ssestream.NewDecoder(resp), err)
 	defer stream.Close()
 	if err := stream.Err(); err != nil {
 		return llm.Reply{}, m.refused(ctx, err)

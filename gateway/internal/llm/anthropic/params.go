@@ -48,8 +48,14 @@ func params(model string, pictures bool, req llm.Request) (sdk.MessageNewParams,
 	for _, turn := range req.Turns {
 		out.Messages = add(out.Messages, turn, pictures)
 	}
+	mark(out.Messages)
+	return out, nil
+}
+
+// mark marks the last two messages of the user.
+func mark(messages []sdk.MessageParam) {
 	marks := 0
-	for _, message := range slices.Backward(out.Messages) {
+	for _, message := range slices.Backward(messages) {
 		if message.Role != sdk.MessageParamRoleUser {
 			continue
 		}
@@ -60,7 +66,6 @@ func params(model string, pictures bool, req llm.Request) (sdk.MessageNewParams,
 			break
 		}
 	}
-	return out, nil
 }
 
 // add appends a turn. A turn without content is left out, because the vendor refuses it, and two turns of
@@ -70,15 +75,19 @@ func add(messages []sdk.MessageParam, turn claw.Turn, pictures bool) []sdk.Messa
 	if len(blocks) == 0 {
 		return messages
 	}
-	role := sdk.MessageParamRoleUser
-	if turn.Role == claw.Assistant {
-		role = sdk.MessageParamRoleAssistant
-	}
+	role := role(turn)
 	if n := len(messages); n > 0 && messages[n-1].Role == role {
 		messages[n-1].Content = append(messages[n-1].Content, blocks...)
 		return messages
 	}
 	return append(messages, sdk.MessageParam{Role: role, Content: blocks})
+}
+
+func role(turn claw.Turn) sdk.MessageParamRole {
+	if turn.Role == claw.Assistant {
+		return sdk.MessageParamRoleAssistant
+	}
+	return sdk.MessageParamRoleUser
 }
 
 // content is a turn in blocks: what was said before what was called, but results before all else. The
