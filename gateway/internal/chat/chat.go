@@ -32,8 +32,8 @@ import (
 
 // Limits of one gateway.
 const (
-	maxWaiting     = 64 // messages that wait in one session
-	maxConnections = 64
+	maxWaiting     = 64  // messages that wait in one session
+	maxConnections = 256 // a terminal costs about 150 KiB
 )
 
 // The steps of a message.
@@ -216,7 +216,9 @@ func (d *Desk) connection(ctx context.Context, pending *wire.Pending) {
 	}
 	defer conn.Close()
 	if !d.enter() {
-		_ = conn.Send(wire.Down{Fault: &wire.Fault{Code: "busy", What: "too many channels are connected"}})
+		_ = conn.Send(wire.Down{Fault: &wire.Fault{
+			Code: "busy", What: fmt.Sprintf("%d channels are connected, and there are no more places", maxConnections), Fix: "close a terminal",
+		}})
 		return
 	}
 	defer d.exit()
