@@ -66,8 +66,9 @@ var program = sync.OnceValues(func() (string, error) {
 type world struct {
 	site    *fake.Site
 	allowed []string
-	memory  string // of the container
-	policy  string // what Chromium is told beside the image's policy
+	memory  string   // of the container
+	policy  string   // what Chromium is told beside the image's policy
+	options []string // of the container, beside its usual ones
 
 	mu    sync.Mutex
 	asked []string // the first line of every request to the proxy
@@ -225,7 +226,7 @@ func (w *world) launch(t testing.TB) *waiting {
 		t.Fatal(err)
 	}
 	c := &waiting{world: w, name: "executor-web-" + strings.ToLower(rand.Text()), key: private, ready: make(chan struct{}), quiet: make(chan struct{})}
-	args := append(w.container(), "--name="+c.name, "--network=none", "--volume="+path+":/executor:ro",
+	args := append(append(w.container(), w.options...), "--name="+c.name, "--network=none", "--volume="+path+":/executor:ro",
 		"--env="+executor.KeyVariable+"="+base64.StdEncoding.EncodeToString(public), image)
 	c.cmd = exec.CommandContext(context.WithoutCancel(t.Context()), "docker", args...)
 	var errs io.Reader
