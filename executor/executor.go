@@ -1,8 +1,8 @@
 // Package executor is the inside of a container: it takes one task, checks once more that it is
 // allowed, does it, writes one result and ends.
 //
-//	stdin   one line: run.Envelope{token, task}          at most MaxLine bytes
-//	stdout  one line: run.Output{call, status, value}    at most MaxLine bytes
+//	stdin   one line: run.Envelope{token, task, nonce}   at most MaxLine bytes
+//	stdout  one line: run.Output{call, status, value, nonce}   at most MaxLine bytes
 //
 // A kind whose stdin and stdout carry more than that (see [Options].Carry) writes its line where that says.
 //
@@ -145,34 +145,36 @@ func (plain) Close() error { return nil }
 
 // serve returns the line that answers the envelope, with its newline.
 func (o Options) serve(envelope []byte, noEnvelope error) ([]byte, error) {
-	out := o.output(envelope, noEnvelope)
+	out, nonce := o.output(envelope, noEnvelope)
+	out.Nonce = nonce
 	line, err := strict.Encode(out)
 	if err != nil || len(line)+1 > MaxLine {
 		// A tool keeps its own texts small. What is too large in spite of that is not cut blindly.
 		line, err = strict.Encode(run.Output{
-			Call: out.Call, Status: run.OutputFailed,
+			Call: out.Call, Nonce: nonce, Status: run.OutputFailed,
 			Error: "the result does not fit into one frame of 1 MiB; ask for less",
 		})
 	}
 	return append(line, '\n'), err
 }
 
-func (o Options) output(envelope []byte, noEnvelope error) run.Output {
+// output does the task, and says which nonce answers it.
+func (o Options) output(envelope []byte, noEnvelope error) (out run.Output, nonce string) {
 	if noEnvelope != nil {
-		return run.Output{Status: run.OutputRefused, Error: fmt.Sprintf("no task on stdin: %v", noEnvelope)}
+		return run.Output{Status: run.OutputRefused, Error: fmt.Sprintf("no task on stdin: %v", noEnvelope)}, ""
 	}
 	accepted, err := Accept(envelope, o.Kind, o.Key, o.Now)
 	if err != nil {
-		return run.Output{Call: accepted.Call, Status: run.OutputRefused, Error: err.Error()}
+		return run.Output{Call: accepted.Call, Status: run.OutputRefused, Error: err.Error()}, accepted.Nonce
 	}
 	tool := o.Tools[accepted.Tool]
 	if tool == nil {
-		return run.Output{Call: accepted.Call, Status: run.OutputRefused, Error: fmt.Sprintf("the %s executor has no tool %.40q", o.Kind, accepted.Tool)}
+		return run.Output{Call: accepted.Call, Status: run.OutputRefused, Error: fmt.Sprintf("the %s executor has no tool %.40q", o.Kind, accepted.Tool)}, accepted.Nonce
 	}
 	return Perform(context.Background(), accepted.Task, func(ctx context.Context, call Call) Answer {
 		call.Domains = accepted.Domains
 		return tool(ctx, call)
-	})
+	}), accepted.Nonce
 }
 
 // Accepted is a task whose token allows it.
@@ -180,12 +182,14 @@ type Accepted struct {
 	run.Task
 	// Domains are the token's.
 	Domains []string
+	// Nonce is the envelope's.
+	Nonce string
 }
 
 // Accept returns the task in line, an encoded [run.Envelope], when its token allows it: signed by
 // the holder of key (standard base64) for an executor of this kind and for these bytes, now. The
 // task's limits are then the lower of its own and the token's. With an error, only Call of the task
-// may be set, so that the refusal can be addressed; nothing else of it may be used.
+// and Nonce may be set, so that the refusal can be addressed; nothing else of it may be used.
 func Accept(line []byte, kind, key string, now func() time.Time) (Accepted, error) {
 	public, err := base64.StdEncoding.Strict().DecodeString(key)
 	if err != nil || len(public) != ed25519.PublicKeySize {
@@ -199,17 +203,17 @@ func Accept(line []byte, kind, key string, now func() time.Time) (Accepted, erro
 	taskErr := strict.Decode(envelope.Task, &task)
 	claims, err := capability.NewVerifier(public, now).Verify(envelope.Token, []string{kind}, envelope.Task)
 	if err != nil {
-		return Accepted{Task: run.Task{Call: task.Call}}, err
+		return Accepted{Task: run.Task{Call: task.Call}, Nonce: envelope.Nonce}, err
 	}
 	if taskErr != nil {
-		return Accepted{Task: run.Task{Call: task.Call}}, fmt.Errorf("task: %w", taskErr)
+		return Accepted{Task: run.Task{Call: task.Call}, Nonce: envelope.Nonce}, fmt.Errorf("task: %w", taskErr)
 	}
 	if err := allow(task, claims); err != nil {
-		return Accepted{Task: run.Task{Call: task.Call}}, err
+		return Accepted{Task: run.Task{Call: task.Call}, Nonce: envelope.Nonce}, err
 	}
 	task.TimeoutMS = min(task.TimeoutMS, claims.TimeoutMS)
 	task.OutputCap = int(min(int64(task.OutputCap), claims.OutputCap, MaxCap))
-	return Accepted{Task: task, Domains: claims.Domains}, nil
+	return Accepted{Task: task, Domains: claims.Domains, Nonce: envelope.Nonce}, nil
 }
 
 // allow refuses a task that says more than its token. The digest already binds the two; this is for

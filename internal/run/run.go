@@ -144,6 +144,9 @@ type ExecutorStatus struct {
 type Envelope struct {
 	Token string       `json:"token"`
 	Task  strict.Value `json:"task"` // canonical JSON of a Task
+	// Nonce binds the token to this container: the runner makes it when it hands over, and takes no answer
+	// without it. What the executor starts never sees it, so nothing but the executor can answer.
+	Nonce string `json:"nonce"`
 }
 
 // ReadyLine is what an executor writes to stderr, with a newline, when it waits for its envelope.
@@ -207,4 +210,6 @@ type Output struct {
 	Status OutputStatus `json:"status"`
 	Value  strict.Value `json:"value,omitzero"`
 	Error  string       `json:"error,omitzero"`
+	// Nonce is that of the envelope. It ends at the runner.
+	Nonce string `json:"nonce,omitzero"`
 }

@@ -72,7 +72,7 @@ func plain(tb testing.TB, b *bed) {
 	_, err = stream.Conn.Write(append(t.Envelope, '\n'))
 	check(err)
 	check(stream.CloseWrite())
-	_, err = bufio.NewReader(&demux{r: stream.Reader}).ReadString('\n')
+	_, err = bufio.NewReader(newDemux(stream.Reader)).ReadString('\n')
 	check(err)
 	_, err = io.Copy(io.Discard, stream.Reader)
 	check(err)

@@ -133,7 +133,7 @@ func (b *chromiumBox) run(t *testing.T, task Task, program ...string) (stdout, s
 	if _, err := stream.Conn.Write(append(task.Envelope, '\n')); err != nil {
 		t.Fatal(err)
 	}
-	d := &demux{r: stream.Reader}
+	d := newDemux(stream.Reader)
 	out, err := io.ReadAll(d)
 	if err != nil {
 		t.Fatalf("%s: %v after %.500q, stderr %.500q", program, err, out, d.stderr)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	cerrdefs "github.com/containerd/errdefs"
@@ -27,40 +28,47 @@ type box struct {
 	engine  *connection
 	id      string
 	name    string
+	image   string // as it was called
 	imageID string
 	memory  int64
-	ended   bool // its stream ended by itself, so it exits by itself
-	hidden  [][]hidden
+	ended   bool        // its stream ended by itself, so it exits by itself
+	bound   atomic.Bool // it has its one task
+	waiting             // of a container that was started before its task came
 
 	stream client.ContainerAttachResult
 	out    *demux
+	ear    *ear
 	answer answer
 	tunnel *tunnel.Host // of a web task that has begun
 	once   sync.Once
 	pumps  sync.WaitGroup
 }
 
-// create makes the container of t, attached and compared with its request, not started.
-func (s *Sandbox) create(ctx context.Context, c *connection, t Task) (*box, *run.Refusal) {
-	if refusal := s.ready(ctx, c, &t); refusal != nil {
-		return nil, refusal
+// place finds all that a container of t needs beyond t, whose folders it resolves.
+func (s *Sandbox) place(ctx context.Context, c *connection, t *Task) (place, *run.Refusal) {
+	if refusal := s.resolve(ctx, c, t); refusal != nil {
+		return place{}, refusal
 	}
 	image, refusal := s.image(ctx, c, t.Image)
 	if refusal != nil {
-		return nil, refusal
+		return place{}, refusal
 	}
 	// Last of all: what appears in a folder from here on is not covered, and costs the call its result.
-	hidden, veil, refusal := s.hide(ctx, t)
+	hidden, veil, refusal := s.hide(ctx, *t)
 	if refusal != nil {
-		return nil, refusal
+		return place{}, refusal
 	}
-	p := place{
+	return place{
 		imageID: image.id, entrypoint: image.entrypoint, instance: s.instance, boot: s.boot,
 		deadline: time.Now().Add(t.Timeout), hidden: hidden, veil: veil,
-	}
+	}, nil
+}
+
+// create makes the container of t at p, attached and compared with its request, not started.
+func (s *Sandbox) create(ctx context.Context, c *connection, t Task, p place) (*box, *run.Refusal) {
 	config, host := spec(t, p)
 
-	b := &box{engine: c, name: namePrefix + t.ID, imageID: image.id, memory: t.Memory, hidden: hidden}
+	b := &box{engine: c, name: namePrefix + t.ID, image: t.Image, imageID: p.imageID, memory: t.Memory}
 	s.own(b.name)
 	// Not the caller's ctx: an engine whose client hangs up in the middle makes the container all the
 	// same, and tells nobody its id.
@@ -103,13 +111,15 @@ func (s *Sandbox) check(ctx context.Context, b *box, config *api.Config, host *a
 	if err != nil {
 		return s.failed(ctx, b.engine, "attach to the container", err)
 	}
-	b.out = &demux{r: b.stream.Reader}
-	b.answer = answer{line: make(chan lineOrError, 1), end: make(chan error, 1)}
+	b.out = newDemux(b.stream.Reader)
+	b.ear = newEar(b.out)
+	b.pumps.Go(b.ear.listen)
+	b.answer = make(answer, 1)
 	return nil
 }
 
-// ready refuses what the engine would read in another way than we mean it, and resolves the folders.
-func (s *Sandbox) ready(ctx context.Context, c *connection, t *Task) *run.Refusal {
+// resolve refuses what the engine would read in another way than we mean it, and resolves the folders.
+func (s *Sandbox) resolve(ctx context.Context, c *connection, t *Task) *run.Refusal {
 	for name, n := range map[string]int64{
 		"memory": t.Memory, "processors": t.NanoCPUs, "processes": t.Pids, "size of /tmp": t.Tmp, "size of files": t.FileSize, "time": int64(t.Timeout),
 	} {
@@ -175,7 +185,7 @@ func (b *box) start(ctx context.Context) error {
 // talk starts to write the envelope and to read the answer, at the same time: an executor that
 // writes before it reads would otherwise block us both.
 func (b *box) talk(envelope []byte) {
-	b.pumps.Go(func() { b.answer.read(b.out) })
+	b.pumps.Go(func() { b.answer.read(b.ear) })
 	b.pumps.Go(func() {
 		// Errors show as a missing answer. The newline goes last: half a task cannot run.
 		if _, err := b.stream.Conn.Write(append(envelope[:len(envelope):len(envelope)], '\n')); err == nil {
@@ -183,6 +193,9 @@ func (b *box) talk(envelope []byte) {
 		}
 	})
 }
+
+// bind gives the container to one task, the only one that it ever gets; false says that it has one.
+func (b *box) bind() bool { return b.bound.CompareAndSwap(false, true) }
 
 // hangUp closes the stream, which unblocks whoever reads or writes it.
 func (b *box) hangUp() {
@@ -196,6 +209,8 @@ func (b *box) release() {
 		_ = b.tunnel.Close() // why it ended was told by the answer
 	}
 	b.pumps.Wait()
+	b.held.close()
+	b.held = nil
 }
 
 // stderr is the head of what the executor said there. Only after release.

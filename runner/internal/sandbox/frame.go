@@ -2,6 +2,8 @@ package sandbox
 
 import (
 	"bufio"
+	"bytes"
+	"crypto/subtle"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -23,6 +25,9 @@ const (
 	keptStderr  = 4 << 10
 )
 
+// readyLine is the first thing that an executor says.
+var readyLine = []byte(run.ReadyLine + "\n")
+
 var (
 	errChunk  = errors.New("the engine's stream is malformed")
 	errStderr = fmt.Errorf("the executor wrote more than %d bytes to stderr", maxStderr)
@@ -32,11 +37,14 @@ var (
 // demux reads stdout out of an attach stream. Of stderr it keeps the head, for our own log.
 type demux struct {
 	r      io.Reader
-	left   int  // bytes of the current chunk still to be read
-	stream byte // stream of the current chunk
+	ready  chan struct{} // closed when the executor said that it waits for its envelope
+	left   int           // bytes of the current chunk still to be read
+	stream byte          // stream of the current chunk
 	stderr []byte
 	total  int // bytes of stderr seen
 }
+
+func newDemux(r io.Reader) *demux { return &demux{r: r, ready: make(chan struct{})} }
 
 // Read returns bytes of stdout. The stream may only end between chunks.
 func (d *demux) Read(p []byte) (int, error) {
@@ -90,7 +98,11 @@ func (d *demux) skip() error {
 		return cut(err)
 	}
 	d.left = 0
+	known := len(d.stderr) >= len(readyLine)
 	d.stderr = append(d.stderr, chunk[:min(len(chunk), keptStderr-len(d.stderr))]...)
+	if !known && bytes.HasPrefix(d.stderr, readyLine) {
+		close(d.ready)
+	}
 	return nil
 }
 
@@ -102,39 +114,29 @@ func cut(err error) error {
 	return err
 }
 
-// answer is what came on stdout. Two channels, because the line is worth something before the end is known.
-type answer struct {
-	line chan lineOrError // one value, then closed
-	end  chan error       // one value: nil when nothing followed the line
-}
+// answer is what came on stdout: one line, or what was wrong.
+type answer chan lineOrError
 
 type lineOrError struct {
 	line []byte
 	err  error
 }
 
-// read takes one line and then the end of the stream, or what was wrong. It never keeps more than
-// one frame in memory, and it keeps reading only until the first thing that is wrong.
+// read takes one line. It never keeps more than one frame in memory, and it reads only until the first thing
+// that is wrong; what is there already behind the line is wrong.
 func (a answer) read(stdout io.Reader) {
 	in := bufio.NewReaderSize(stdout, 32<<10)
 	line, err := strict.ReadLine(in, wire.MaxFrame)
-	a.line <- lineOrError{line, err}
-	if err != nil {
-		a.end <- err
-		return
+	if err == nil && in.Buffered() > 0 {
+		err = errMore
 	}
-	if _, err := in.ReadByte(); err == nil {
-		a.end <- errMore
-	} else if errors.Is(err, io.EOF) {
-		a.end <- nil
-	} else {
-		a.end <- err
-	}
+	a <- lineOrError{line, err}
 }
 
-// parseOutput reads the executor's line. It must be the answer to this call: a line that was meant
-// for another, or that a command wrote in the executor's name, names another call or none.
-func parseOutput(line []byte, call string) (*run.Output, error) {
+// parseOutput reads the executor's line. It must be the answer to this call, by who got its envelope: a
+// line that was meant for another call names that, and one that a command wrote in the executor's name
+// cannot have the nonce.
+func parseOutput(line []byte, call, nonce string) (*run.Output, error) {
 	var out run.Output
 	if err := strict.Decode(line, &out); err != nil {
 		return nil, fmt.Errorf("the executor's line is no result: %w", err)
@@ -146,6 +148,10 @@ func parseOutput(line []byte, call string) (*run.Output, error) {
 	if out.Call != call {
 		return nil, fmt.Errorf("the executor answered call %.40q, asked was %.40q", out.Call, call)
 	}
+	if nonce == "" || subtle.ConstantTimeCompare([]byte(out.Nonce), []byte(nonce)) != 1 {
+		return nil, errors.New("the result is not from the executor: it has not the nonce of the task")
+	}
+	out.Nonce = ""
 	switch out.Status {
 	case run.OutputOK, run.OutputFailed, run.OutputRefused, run.OutputTimedOut:
 		return &out, nil

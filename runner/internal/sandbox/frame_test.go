@@ -21,7 +21,7 @@ func chunk(stream byte, data string) string {
 }
 
 func TestDemux(t *testing.T) {
-	d := &demux{r: iotest.OneByteReader(strings.NewReader(chunk(1, "he") + chunk(2, "oops\x1b") + chunk(1, "") + chunk(1, "llo\n")))}
+	d := newDemux(iotest.OneByteReader(strings.NewReader(chunk(1, "he") + chunk(2, "oops\x1b") + chunk(1, "") + chunk(1, "llo\n"))))
 	got, err := io.ReadAll(d)
 	if err != nil || string(got) != "hello\n" || string(d.stderr) != "oops\x1b" {
 		t.Errorf("ReadAll = %q, %v, stderr %q", got, err, d.stderr)
@@ -44,7 +44,7 @@ func TestDemuxRefuses(t *testing.T) {
 		"text of a stream": {"HTTP/1.1 500 no\r\n", errChunk},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := &demux{r: strings.NewReader(tc.in)}
+			d := newDemux(strings.NewReader(tc.in))
 			if _, err := io.ReadAll(d); !errors.Is(err, tc.want) {
 				t.Errorf("ReadAll(%.20q) = %v, want %v", tc.in, err, tc.want)
 			}
@@ -57,40 +57,39 @@ func TestDemuxRefuses(t *testing.T) {
 
 func TestAnswerTakesOneLine(t *testing.T) {
 	for name, tc := range map[string]struct {
-		in        string
-		line, end string // parts of the errors, empty for none
+		in   string
+		want string // part of the error, empty for none
 	}{
-		"one line":             {"{}\n", "", ""},
-		"two lines":            {"{}\n{}\n", "", "more than one"},
-		"a byte behind":        {"{}\n ", "", "more than one"},
-		"an empty line":        {"\n\n", "", "more than one"},
-		"nothing":              {"", "EOF", "EOF"},
-		"no newline":           {"{}", "cut", "cut"},
-		"as long as it may be": {strings.Repeat("x", wire.MaxFrame-1) + "\n", "", ""},
-		"one byte more":        {strings.Repeat("x", wire.MaxFrame) + "\n", "longer", "longer"},
+		"one line":             {"{}\n", ""},
+		"two lines":            {"{}\n{}\n", "more than one"},
+		"a byte behind":        {"{}\n ", "more than one"},
+		"an empty line":        {"\n\n", "more than one"},
+		"nothing":              {"", "EOF"},
+		"no newline":           {"{}", "cut"},
+		"as long as it may be": {strings.Repeat("x", wire.MaxFrame-1) + "\n", ""},
+		"one byte more":        {strings.Repeat("x", wire.MaxFrame) + "\n", "longer"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a := answer{line: make(chan lineOrError, 1), end: make(chan error, 1)}
+			a := make(answer, 1)
 			a.read(strings.NewReader(tc.in))
-			check := func(what string, err error, want string) {
-				t.Helper()
-				if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
-					t.Errorf("read(%.20q): %s = %v, want %q", tc.in, what, err, want)
-				}
+			if err := (<-a).err; (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("read(%.20q) = %v, want %q", tc.in, err, tc.want)
 			}
-			check("line", (<-a.line).err, tc.line)
-			check("end", <-a.end, tc.end)
 		})
 	}
 }
 
 func TestParseOutput(t *testing.T) {
 	for name, tc := range map[string]struct{ in, want string }{
-		"the answer":          {`{"call":"c1","status":"ok","value":{"a":1}}`, ""},
+		"the answer":          {`{"call":"c1","status":"ok","value":{"a":1},"nonce":"n1"}`, ""},
+		"no nonce":            {`{"call":"c1","status":"ok","value":{"a":1}}`, "nonce"},
+		"an empty nonce":      {`{"call":"c1","status":"ok","nonce":""}`, "nonce"},
+		"another nonce":       {`{"call":"c1","status":"ok","nonce":"n2"}`, "nonce"},
+		"more than the nonce": {`{"call":"c1","status":"ok","nonce":"n1 "}`, "nonce"},
 		"another call":        {`{"call":"c2","status":"ok"}`, "answered call"},
 		"no call":             {`{"status":"ok"}`, "answered call"},
-		"no status":           {`{"call":"c1"}`, "status"},
-		"invented status":     {`{"call":"c1","status":"OK"}`, "status"},
+		"no status":           {`{"call":"c1","nonce":"n1"}`, "status"},
+		"invented status":     {`{"call":"c1","status":"OK","nonce":"n1"}`, "status"},
 		"duplicate status":    {`{"call":"c1","status":"refused","status":"ok"}`, "duplicate"},
 		"other letter case":   {`{"Call":"c1","status":"ok"}`, "unknown"},
 		"unknown field":       {`{"call":"c1","status":"ok","exit":0}`, "unknown"},
@@ -100,7 +99,7 @@ func TestParseOutput(t *testing.T) {
 		"not UTF-8":           {"{\"call\":\"c1\",\"status\":\"ok\",\"error\":\"\xff\"}", "UTF-8"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, err := parseOutput([]byte(tc.in), "c1")
+			out, err := parseOutput([]byte(tc.in), "c1", "n1")
 			if (err == nil) != (tc.want == "") || err != nil && !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("parseOutput(%s) = %+v, %v, want %q", tc.in, out, err, tc.want)
 			}
@@ -108,24 +107,32 @@ func TestParseOutput(t *testing.T) {
 	}
 }
 
-// Whatever an engine sends: no panic, no more than a frame in memory, and what is accepted as the
-// one line is the concatenation of the chunks of stdout.
+// A task without a nonce has no answer: two empty texts are no proof.
+func TestNoNonceNoAnswer(t *testing.T) {
+	if out, err := parseOutput([]byte(`{"call":"c1","status":"ok"}`), "c1", ""); err == nil {
+		t.Errorf("parseOutput without a nonce = %+v, want an error", out)
+	}
+}
+
+// Whatever an engine sends: no panic, no more than a frame in memory, and what is accepted is the first
+// line of the chunks of stdout.
 func FuzzAnswer(f *testing.F) {
 	f.Add([]byte(chunk(1, "{}\n")))
-	f.Add([]byte(chunk(2, "x") + chunk(1, `{"call":"c1",`) + chunk(1, "\"status\":\"ok\"}\n")))
+	f.Add([]byte(chunk(2, "x") + chunk(1, `{"call":"c1",`) + chunk(1, "\"status\":\"ok\",\"nonce\":\"n1\"}\n")))
 	f.Add([]byte(chunk(1, "{}\n") + chunk(1, "{}\n")))
+	f.Add([]byte(chunk(2, "ready\n") + chunk(2, "ready\n") + chunk(1, "{}\n")))
 	f.Fuzz(func(t *testing.T, in []byte) {
-		a := answer{line: make(chan lineOrError, 1), end: make(chan error, 1)}
-		a.read(&demux{r: bytes.NewReader(in)})
-		first, end := <-a.line, <-a.end
-		if first.err != nil || end != nil {
+		a := make(answer, 1)
+		a.read(newDemux(bytes.NewReader(in)))
+		first := <-a
+		if first.err != nil {
 			return
 		}
-		want, err := io.ReadAll(&demux{r: bytes.NewReader(in)})
-		if err != nil || string(want) != string(first.line)+"\n" {
-			t.Errorf("read(%q) = %q, stdout was %q, %v", in, first.line, want, err)
+		all, _ := io.ReadAll(newDemux(bytes.NewReader(in)))
+		if want, _, ok := bytes.Cut(all, []byte("\n")); !ok || !bytes.Equal(want, first.line) {
+			t.Errorf("read(%q) = %q, stdout was %q", in, first.line, all)
 		}
-		if out, err := parseOutput(first.line, "c1"); err == nil && (out.Call != "c1" || out.Status == run.OutputStatus("")) {
+		if out, err := parseOutput(first.line, "c1", "n1"); err == nil && (out.Call != "c1" || out.Status == run.OutputStatus("") || out.Nonce != "") {
 			t.Errorf("parseOutput(%q) = %+v", first.line, out)
 		}
 	})

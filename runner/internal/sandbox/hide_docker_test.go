@@ -16,38 +16,39 @@ import (
 // A file that was hidden and goes away before the container starts leaves a cover without a place.
 // Then nothing starts, and above all nothing is made in the user's folder.
 func TestCoverOfWhatIsGone(t *testing.T) {
-	b := newBed(t)
-	v, err := makeVeil(filepath.Join(t.TempDir(), "runner"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, h := range map[string]hidden{"file": {rel: ".env"}, "folder": {rel: "a/.ssh", dir: true}, "a folder became a file": {rel: "plain", dir: true}, "a file became a folder": {rel: "b"}} {
-		t.Run(name, func(t *testing.T) {
-			work := tree(t, "plain", "b/")
-			task := b.task(t, "echo", "x")
-			task.Mounts = []Mount{{Source: work, Target: "/work"}}
-			image, refusal := b.Sandbox.image(t.Context(), mustConnect(t, b), task.Image)
-			if refusal != nil {
-				t.Fatal(*refusal)
-			}
-			config, host := spec(task, place{imageID: image.id, entrypoint: image.entrypoint, instance: b.instance, hidden: [][]hidden{{h}}, veil: v})
-			made, err := b.c.ContainerCreate(t.Context(), client.ContainerCreateOptions{Config: config, HostConfig: host})
-			if err != nil {
-				t.Fatal(err)
-			}
-			_, err = b.c.ContainerStart(t.Context(), made.ID, client.ContainerStartOptions{})
-			if _, rmErr := b.c.ContainerRemove(t.Context(), made.ID, client.ContainerRemoveOptions{Force: true}); rmErr != nil {
-				t.Fatal(rmErr)
-			}
-			if err == nil {
-				t.Error("the container started without its cover")
-			}
-			left, err := filepath.Glob(filepath.Join(work, "*"))
-			if _, hiddenErr := os.Lstat(filepath.Join(work, ".env")); err != nil || len(left) != 2 || !os.IsNotExist(hiddenErr) {
-				t.Errorf("in the user's folder now: %q, %v, %v", left, err, hiddenErr)
-			}
-		})
-	}
+	bothWays(t, func(t *testing.T, b *bed) {
+		v, err := makeVeil(filepath.Join(t.TempDir(), "runner"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, h := range map[string]hidden{"file": {rel: ".env"}, "folder": {rel: "a/.ssh", dir: true}, "a folder became a file": {rel: "plain", dir: true}, "a file became a folder": {rel: "b"}} {
+			t.Run(name, func(t *testing.T) {
+				work := tree(t, "plain", "b/")
+				task := b.task(t, "echo", "x")
+				task.Mounts = []Mount{{Source: work, Target: "/work"}}
+				image, refusal := b.Sandbox.image(t.Context(), mustConnect(t, b), task.Image)
+				if refusal != nil {
+					t.Fatal(*refusal)
+				}
+				config, host := spec(task, place{imageID: image.id, entrypoint: image.entrypoint, instance: b.instance, hidden: [][]covered{{{hidden: h}}}, veil: v})
+				made, err := b.c.ContainerCreate(t.Context(), client.ContainerCreateOptions{Config: config, HostConfig: host})
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = b.c.ContainerStart(t.Context(), made.ID, client.ContainerStartOptions{})
+				if _, rmErr := b.c.ContainerRemove(t.Context(), made.ID, client.ContainerRemoveOptions{Force: true}); rmErr != nil {
+					t.Fatal(rmErr)
+				}
+				if err == nil {
+					t.Error("the container started without its cover")
+				}
+				left, err := filepath.Glob(filepath.Join(work, "*"))
+				if _, hiddenErr := os.Lstat(filepath.Join(work, ".env")); err != nil || len(left) != 2 || !os.IsNotExist(hiddenErr) {
+					t.Errorf("in the user's folder now: %q, %v, %v", left, err, hiddenErr)
+				}
+			})
+		}
+	})
 }
 
 // BenchmarkCovers is a whole call, to its result, in a folder of so many secrets.

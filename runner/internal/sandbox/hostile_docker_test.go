@@ -20,90 +20,95 @@ import (
 )
 
 func TestHostileExecutors(t *testing.T) {
-	b := newBed(t)
-	for do, tc := range map[string]struct {
-		want    run.Outcome
-		because string
-	}{
-		"two":        {run.Broken, "more than one line"},
-		"two-late":   {run.Broken, "more than one line"},
-		"trailing":   {run.Broken, "more than one line"},
-		"garbage":    {run.Broken, "no result"},
-		"duplicate":  {run.Broken, "duplicate"},
-		"cut":        {run.Broken, "cut"},
-		"huge":       {run.Broken, "longer than"},
-		"endless":    {run.Broken, "longer than"},
-		"dies":       {run.Broken, "status 3"},
-		"stderr":     {run.Broken, "stderr"},
-		"wrong-call": {run.Broken, "another"},
-		"linger":     {run.Finished, ""}, // its line is good; the container goes all the same
-	} {
-		t.Run(do, func(t *testing.T) {
-			begin := time.Now()
-			got := b.do(t, b.task(t, do, ""))
-			if got.Outcome != tc.want || !strings.Contains(got.Detail, tc.because) {
-				t.Errorf("Run(%s) = %s %q, want %s with %q", do, got.Outcome, got.Detail, tc.want, tc.because)
-			}
-			if (got.Output != nil) != (tc.want == run.Finished) {
-				t.Errorf("Run(%s) has output %+v at outcome %s", do, got.Output, got.Outcome)
-			}
-			if took := time.Since(begin); took > 15*time.Second {
-				t.Errorf("Run(%s) took %v, as if nobody had noticed", do, took)
-			}
-		})
-	}
+	bothWays(t, func(t *testing.T, b *bed) {
+		for do, tc := range map[string]struct {
+			want    run.Outcome
+			because string
+		}{
+			"two":        {run.Broken, "more than one line"},
+			"two-late":   {run.Finished, ""},    // what comes later is never read
+			"forged":     {run.Broken, "nonce"}, // as something that the executor started would write it
+			"trailing":   {run.Broken, "more than one line"},
+			"garbage":    {run.Broken, "no result"},
+			"duplicate":  {run.Broken, "duplicate"},
+			"cut":        {run.Broken, "cut"},
+			"huge":       {run.Broken, "longer than"},
+			"endless":    {run.Broken, "longer than"},
+			"dies":       {run.Broken, "status 3"},
+			"stderr":     {run.Broken, "stderr"},
+			"wrong-call": {run.Broken, "another"},
+			"linger":     {run.Finished, ""}, // its line is good; the container goes all the same
+		} {
+			t.Run(do, func(t *testing.T) {
+				begin := time.Now()
+				got := b.do(t, b.task(t, do, ""))
+				if got.Outcome != tc.want || !strings.Contains(got.Detail, tc.because) {
+					t.Errorf("Run(%s) = %s %q, want %s with %q", do, got.Outcome, got.Detail, tc.want, tc.because)
+				}
+				if (got.Output != nil) != (tc.want == run.Finished) {
+					t.Errorf("Run(%s) has output %+v at outcome %s", do, got.Output, got.Outcome)
+				}
+				if took := time.Since(begin); took > 15*time.Second {
+					t.Errorf("Run(%s) took %v, as if nobody had noticed", do, took)
+				}
+			})
+		}
+	})
 }
 
 func TestDeadlineKills(t *testing.T) {
-	b := newBed(t)
-	task := b.task(t, "silent", "")
-	task.Timeout = time.Second
-	got := b.do(t, task)
-	if got.Outcome != run.TimedOut {
-		t.Errorf("Run = %+v, want %s", got, run.TimedOut)
-	}
-	if us := got.Timing.Task; us < 900_000 || us > 8_000_000 {
-		t.Errorf("killed after %d µs, want about a second", us)
-	}
-	b.cleanups.Wait()
-	if left := b.containers(t); len(left) > 0 {
-		t.Errorf("after the deadline there is %v", left)
-	}
+	bothWays(t, func(t *testing.T, b *bed) {
+		task := b.task(t, "silent", "")
+		task.Timeout = time.Second
+		got := b.do(t, task)
+		if got.Outcome != run.TimedOut {
+			t.Errorf("Run = %+v, want %s", got, run.TimedOut)
+		}
+		if us := got.Timing.Task; us < 900_000 || us > 8_000_000 {
+			t.Errorf("killed after %d µs, want about a second", us)
+		}
+		b.cleanups.Wait()
+		if left := b.withTask(t); len(left) > 0 {
+			t.Errorf("after the deadline there is %v", left)
+		}
+	})
 }
 
 func TestCancelKills(t *testing.T) {
-	b := newBed(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	got, refusal := b.Run(ctx, b.task(t, "silent", ""), func(run.Started) error {
-		cancel()
-		return nil
+	bothWays(t, func(t *testing.T, b *bed) {
+		ctx, cancel := context.WithCancel(t.Context())
+		got, refusal := b.Run(ctx, b.task(t, "silent", ""), func(run.Started) error {
+			cancel()
+			return nil
+		})
+		if refusal != nil || got.Outcome != run.Cancelled {
+			t.Errorf("Run = %+v %+v, want %s", got, refusal, run.Cancelled)
+		}
+		b.cleanups.Wait()
+		if left := b.withTask(t); len(left) > 0 {
+			t.Errorf("after the cancel there is %v", left)
+		}
 	})
-	if refusal != nil || got.Outcome != run.Cancelled {
-		t.Errorf("Run = %+v %+v, want %s", got, refusal, run.Cancelled)
-	}
-	b.cleanups.Wait()
-	if left := b.containers(t); len(left) > 0 {
-		t.Errorf("after the cancel there is %v", left)
-	}
 }
 
 // Who could not be told that the task starts is not given one that starts.
 func TestNobodyToTell(t *testing.T) {
-	b := newBed(t)
-	dir := t.TempDir()
-	if err := os.Chmod(dir, 0o777); err != nil {
-		t.Fatal(err)
-	}
-	task := b.task(t, "write", "/work/f")
-	task.Mounts = []Mount{{Source: dir, Target: "/work", Writable: true}}
-	_, refusal := b.Run(t.Context(), task, func(run.Started) error { return errors.New("gone") })
-	if refusal == nil || refusal.Code != CodeCancelled {
-		t.Errorf("Run = %+v, want refusal %s", refusal, CodeCancelled)
-	}
-	b.cleanups.Wait()
-	if _, err := os.Stat(filepath.Join(dir, "f")); err == nil {
-		t.Error("the task ran although nobody could be told")
-	}
+	bothWays(t, func(t *testing.T, b *bed) {
+		dir := t.TempDir()
+		if err := os.Chmod(dir, 0o777); err != nil {
+			t.Fatal(err)
+		}
+		task := b.task(t, "write", "/work/f")
+		task.Mounts = []Mount{{Source: dir, Target: "/work", Writable: true}}
+		_, refusal := b.Run(t.Context(), task, func(run.Started) error { return errors.New("gone") })
+		if refusal == nil || refusal.Code != CodeCancelled {
+			t.Errorf("Run = %+v, want refusal %s", refusal, CodeCancelled)
+		}
+		b.cleanups.Wait()
+		if _, err := os.Stat(filepath.Join(dir, "f")); err == nil {
+			t.Error("the task ran although nobody could be told")
+		}
+	})
 }
 
 func TestRefusals(t *testing.T) {
@@ -140,7 +145,7 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("Run = %+v, want refusal %s", refusal, tc.want)
 			}
 			b.cleanups.Wait()
-			if left := b.containers(t); len(left) > 0 {
+			if left := b.withTask(t); len(left) > 0 {
 				t.Errorf("a container was made: %v", left)
 			}
 		})
@@ -194,31 +199,32 @@ func TestImageWithMore(t *testing.T) {
 				t.Errorf("Run = %+v, want refusal %s", refusal, want)
 			}
 			b.cleanups.Wait()
-			if left := b.containers(t); len(left) > 0 {
+			if left := b.withTask(t); len(left) > 0 {
 				t.Errorf("left behind: %v", left)
 			}
 		})
 	}
 }
 
-// One name, one container: an id cannot be used twice while the first container lives.
+// An id cannot be used twice while the first call lives.
 func TestSameIDTwice(t *testing.T) {
-	b := newBed(t)
-	first := b.task(t, "silent", "")
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	_, refusal := b.Run(ctx, first, func(run.Started) error {
-		second := b.task(t, "echo", "x")
-		second.ID = first.ID
-		if _, refusal := b.Run(t.Context(), second, noStart); refusal == nil || refusal.Code != CodeEngine {
-			t.Errorf("the same id again = %+v, want refusal %s", refusal, CodeEngine)
+	bothWays(t, func(t *testing.T, b *bed) {
+		first := b.task(t, "silent", "")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		_, refusal := b.Run(ctx, first, func(run.Started) error {
+			second := b.task(t, "echo", "x")
+			second.ID = first.ID
+			if _, refusal := b.Run(t.Context(), second, noStart); refusal == nil || refusal.Code != CodeFence {
+				t.Errorf("the same id again = %+v, want refusal %s", refusal, CodeFence)
+			}
+			cancel()
+			return nil
+		})
+		if refusal != nil {
+			t.Errorf("Run = %+v", refusal)
 		}
-		cancel()
-		return nil
 	})
-	if refusal != nil {
-		t.Errorf("Run = %+v", refusal)
-	}
 }
 
 // A runner that was killed leaves containers. The next one of the same installation removes them,
@@ -231,7 +237,7 @@ func TestSweep(t *testing.T) {
 		if refusal != nil {
 			t.Fatal(refusal)
 		}
-		box, refusal := b.create(t.Context(), c, b.task(t, "silent", ""))
+		box, refusal := b.created(t, c, b.task(t, "silent", ""))
 		if refusal != nil {
 			t.Fatal(refusal)
 		}
@@ -272,7 +278,7 @@ func ownedBox(t *testing.T, b *bed) *box {
 	if refusal != nil {
 		t.Fatal(refusal)
 	}
-	made, refusal := b.create(t.Context(), c, b.task(t, "silent", ""))
+	made, refusal := b.created(t, c, b.task(t, "silent", ""))
 	if refusal != nil {
 		t.Fatal(refusal)
 	}

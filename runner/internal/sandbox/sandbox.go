@@ -27,7 +27,6 @@ import (
 	"github.com/moby/moby/client"
 
 	"github.com/secureclaw/secureclaw/internal/run"
-	"github.com/secureclaw/secureclaw/internal/tunnel"
 )
 
 // Codes of the refusals made here, as in [run.Refusal].
@@ -41,10 +40,6 @@ const (
 	CodeHide      = "hide"      // what must be hidden cannot all be found or covered
 	CodeCancelled = "cancelled" // before the task was handed over
 )
-
-// endGrace is how long after the result we wait for the container's stdout to end. Executors exit
-// at once after their line, and engines close the stream some 25 ms later.
-const endGrace = 250 * time.Millisecond
 
 // errDeadline is the cause of a context that ended because the task ran too long.
 var errDeadline = errors.New("deadline passed")
@@ -61,6 +56,10 @@ type Options struct {
 	// covers of what a mount hides. Without it a call that has something to hide is refused.
 	Dir string
 	Log *slog.Logger
+	// Ready is how many bytes the containers may hold that [Sandbox.Keep] starts before a call needs them; 0:
+	// none is. Starts is how many containers are started at once; 0 is one.
+	Ready  int64
+	Starts int
 	// Step is called at each named step of a call, so that a test can end the process there. Nil means none.
 	Step func(step string)
 }
@@ -88,13 +87,19 @@ type Sandbox struct {
 	swept    atomic.Int64
 	cleanups sync.WaitGroup
 
+	pool   *pool
+	starts *starts
+	woken  chan struct{}
+
 	mu   sync.Mutex
-	live map[string]struct{} // container names owned by a call or its cleanup
+	live map[string]struct{} // container names owned by a call, its cleanup, or the keeper
+	busy map[string]struct{} // ids of tasks that run
 }
 
 // New returns a Sandbox. It does not reach for the engine yet.
 func New(o Options) *Sandbox {
-	s := &Sandbox{engine: engine{hosts: o.Hosts}, instance: o.Instance, boot: o.Boot, dir: o.Dir, bounds: usualBounds(), log: o.Log, step: o.Step, live: make(map[string]struct{})}
+	s := &Sandbox{engine: engine{hosts: o.Hosts}, instance: o.Instance, boot: o.Boot, dir: o.Dir, bounds: usualBounds(), log: o.Log, step: o.Step, live: make(map[string]struct{}), busy: make(map[string]struct{}),
+		pool: newPool(o.Ready), starts: newStarts(o.Starts), woken: make(chan struct{}, 1)}
 	if s.step == nil {
 		s.step = func(string) {}
 	}
@@ -129,22 +134,27 @@ func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) err
 	if s.dirty.Load() {
 		s.Sweep(ctx)
 	}
-	b, refusal := s.create(ctx, c, t)
+	p, refusal := s.place(ctx, c, &t)
 	if refusal != nil {
+		return run.Result{}, refusal
+	}
+	if !s.begin(t.ID) {
+		return run.Result{}, &run.Refusal{Code: CodeFence, What: "The call runs already, so nothing ran again.", Why: "Its token has been used."}
+	}
+	defer s.end(t.ID)
+	b := s.pick(ctx, t, p)
+	if b != nil {
+		timing.Ready, timing.Take = true, time.Since(begin).Microseconds()
+	} else if b, refusal = s.launch(ctx, c, t, p, begin, &timing); refusal != nil {
 		return run.Result{}, refusal
 	}
 	// Registered first, so it runs last: after every reader and writer let go (see kill).
 	defer s.remove(ctx, b)
 	defer b.release()
-	timing.Create = time.Since(begin).Microseconds()
-	s.step(StepCreated)
-
-	begin = time.Now()
-	if err := b.start(ctx); err != nil {
-		return run.Result{}, s.failed(ctx, c, "start the container", err)
-	}
-	timing.Start = time.Since(begin).Microseconds()
 	s.step(StepStarted)
+	if !b.bind() {
+		return run.Result{}, &run.Refusal{Code: CodeFence, What: "The container has a task already, so nothing ran.", Why: "Each serves one and is gone.", Fix: "Try again; this is a defect of SecureClaw's."}
+	}
 
 	begin = time.Now()
 	ctx, cancel := context.WithTimeoutCause(ctx, t.Timeout, errDeadline)
@@ -156,7 +166,7 @@ func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) err
 	timing.Task = time.Since(begin).Microseconds()
 	if result.Outcome == run.Finished {
 		s.step(StepOutput)
-		if why := s.exposed(ctx, t, b.hidden); why != "" {
+		if why := s.exposed(ctx, t, p.hidden); why != "" {
 			result = run.Result{Outcome: run.Broken, Detail: why}
 		}
 	}
@@ -164,12 +174,34 @@ func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) err
 	return result, nil
 }
 
+// launch starts a container for t at p.
+func (s *Sandbox) launch(ctx context.Context, c *connection, t Task, p place, begin time.Time, timing *run.Timing) (*box, *run.Refusal) {
+	if s.starts.take(ctx, true) != nil {
+		return nil, cancelled()
+	}
+	defer s.starts.give()
+	b, refusal := s.create(ctx, c, t, p)
+	if refusal != nil {
+		return nil, refusal
+	}
+	timing.Create = time.Since(begin).Microseconds()
+	s.step(StepCreated)
+	begin = time.Now()
+	if err := b.start(ctx); err != nil {
+		b.release()
+		s.remove(ctx, b)
+		return nil, s.failed(ctx, c, "start the container", err)
+	}
+	timing.Start = time.Since(begin).Microseconds()
+	return b, nil
+}
+
 // converse hands over the task and takes the answer.
 //
-// Exactly one line counts. It is not passed on before the stream ended behind it: should something
-// in the container ever write in the executor's name, the executor's own line makes two, and two
-// are none. A stream that stays open past endGrace (a loaded machine) is cut instead: what comes
-// later is never read, and the container is removed all the same.
+// Exactly one line counts, and only the executor can have written it: it has the nonce of the envelope, which
+// nothing in the container knows but the executor. So it is passed on at once; engines close a stream only
+// some 25 ms after a process ended. What is there already behind the line spoils it; what comes later is
+// never read, and the container is removed all the same.
 //
 // A web executor's stdin and stdout are a tunnel from behind the envelope on: its line comes in a stream
 // of that, and nothing but frames may ever come beside it. The tunnel and all that it serves have
@@ -184,7 +216,7 @@ func (s *Sandbox) converse(ctx context.Context, b *box, t Task) run.Result {
 
 	var first lineOrError
 	select {
-	case first = <-b.answer.line:
+	case first = <-b.answer:
 	case <-ctx.Done():
 		return s.interrupted(ctx, b)
 	}
@@ -194,23 +226,11 @@ func (s *Sandbox) converse(ctx context.Context, b *box, t Task) run.Result {
 		}
 		return s.noAnswer(ctx, b, first.err)
 	}
-	output, err := parseOutput(first.line, t.Call)
+	output, err := parseOutput(first.line, t.Call, t.Nonce)
 	if err != nil {
 		return s.broken(ctx, b, err)
 	}
-	grace := time.NewTimer(endGrace)
-	defer grace.Stop()
-	select {
-	case err := <-b.answer.end:
-		if errors.Is(err, errMore) || errors.Is(err, errStderr) || errors.Is(err, errChunk) || errors.Is(err, tunnel.ErrProtocol) {
-			return s.broken(ctx, b, err)
-		}
-		b.ended = err == nil
-	case <-grace.C:
-		s.log.Debug("the executor did not exit after its result", "container", b.name)
-	case <-ctx.Done():
-		// The result is there: what was done is known, so it is told.
-	}
+	b.ended = true // it exits by itself; who removes it gives it a moment
 	return run.Result{Outcome: run.Finished, Output: output}
 }
 

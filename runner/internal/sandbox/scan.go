@@ -42,6 +42,14 @@ type hidden struct {
 	dev, ino uint64
 }
 
+// covered is a hidden thing at a moment: changed, in nanoseconds of Unix time, is when its inode last did. A
+// cover falls when its file is replaced, and a file system gives the number of an inode to the next
+// file; it cannot give the time again.
+type covered struct {
+	hidden
+	changed int64
+}
+
 // scan looks for what the mounts of one call hide. It goes by what lies on the disk now: nothing is
 // remembered from one call to the next, so a file made in between is found.
 //
@@ -63,12 +71,12 @@ type scan struct {
 	globs  *globs
 	shown  string // path of the call's own, only if it is hidden; "" none
 	root   unix.Statx_t
-	found  []hidden
+	found  []covered
 }
 
 // mount returns what m hides. shown is a path inside the container that the call names itself: the
 // policy has judged it, so it stays visible with all that is below it.
-func (s *scan) mount(ctx context.Context, m Mount, shown string) ([]hidden, *run.Refusal) {
+func (s *scan) mount(ctx context.Context, m Mount, shown string) ([]covered, *run.Refusal) {
 	globs, ok := compile(m.Hide)
 	if !ok {
 		return nil, &run.Refusal{
@@ -214,7 +222,7 @@ func (s *scan) cover(parent int, e fs.DirEntry, rel string) *run.Refusal {
 			Fix:  "Give it another name, move it out of the folder, or change the mount's hide in secureclaw.yaml.",
 		}
 	}
-	s.found = append(s.found, hidden{rel, st.Mode&unix.S_IFMT == unix.S_IFDIR, uint64(st.Dev), st.Ino})
+	s.found = append(s.found, covered{hidden{rel, st.Mode&unix.S_IFMT == unix.S_IFDIR, uint64(st.Dev), st.Ino}, st.Ctim.Nano()})
 	if s.covers++; s.covers > s.bounds.covers {
 		where, n := s.densest()
 		return &run.Refusal{

@@ -60,14 +60,15 @@ type Task struct {
 	Timeout   time.Duration // from the start of the container to its SIGKILL
 	VerifyKey string        // base64, see [VerifyKeyEnv]
 	Envelope  []byte        // one run.Envelope as JSON, without newline
+	Nonce     string        // of the envelope: an answer without it is none
 
 	// Out serves the connections that the executor of a web task opens, within Tunnel's limits: see
 	// [tunnel.Accept]. Each has returned before [Sandbox.Run] does. Nil, and for other kinds: no way out.
-	Out    func(ctx context.Context, conn net.Conn)
-	Tunnel tunnel.Limits
+	Out    func(ctx context.Context, conn net.Conn) `json:"-"`
+	Tunnel tunnel.Limits                            `json:"-"`
 	// Refused is told once, before Run returns, how many connections were refused because too many were
 	// open. It is not called when none were.
-	Refused func(connections int64)
+	Refused func(connections int64) `json:"-"`
 }
 
 // kindWeb is the kind whose stdin and stdout are a tunnel.
@@ -90,7 +91,7 @@ type place struct {
 	instance   string
 	boot       string
 	deadline   time.Time
-	hidden     [][]hidden // for each mount of the task
+	hidden     [][]covered // for each mount of the task
 	veil       veil
 }
 

@@ -32,7 +32,7 @@ func examplePlace() place {
 	return place{
 		imageID: "sha256:" + strings.Repeat("ab", 32), entrypoint: []string{"/usr/local/bin/executor-shell"},
 		instance: "0123456789abcdef", boot: "boot-1", deadline: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
-		hidden: [][]hidden{1: {{rel: ".env"}, {rel: "a:b\nc/.ssh", dir: true}}},
+		hidden: [][]covered{1: {{hidden: hidden{rel: ".env"}}, {hidden: hidden{rel: "a:b\nc/.ssh", dir: true}}}},
 		veil:   veil{file: "/state/runner/file", dir: "/state/runner/folder"},
 	}
 }
@@ -90,8 +90,8 @@ func TestSpecKeepsToItsTask(t *testing.T) {
 			})).Draw(t, "mounts"),
 		}
 		p := examplePlace()
-		p.hidden = rapid.SliceOf(rapid.SliceOf(rapid.Custom(func(t *rapid.T) hidden {
-			return hidden{rel: path.Draw(t, "rel")[1:], dir: rapid.Bool().Draw(t, "dir")}
+		p.hidden = rapid.SliceOf(rapid.SliceOf(rapid.Custom(func(t *rapid.T) covered {
+			return covered{hidden: hidden{rel: path.Draw(t, "rel")[1:], dir: rapid.Bool().Draw(t, "dir")}}
 		}))).Draw(t, "hidden")
 		config, host := spec(task, p)
 

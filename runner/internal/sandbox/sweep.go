@@ -30,11 +30,27 @@ func (s *Sandbox) owned(name string) bool {
 	return ok
 }
 
-// Running counts containers that a call or its cleanup owns.
+// begin notes that a task runs; false says that one of its id does already. For a container that is made
+// for it, the engine says so as well: it takes a name once.
+func (s *Sandbox) begin(id string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, twice := s.busy[id]
+	s.busy[id] = struct{}{}
+	return !twice
+}
+
+func (s *Sandbox) end(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.busy, id)
+}
+
+// Running counts tasks that run now.
 func (s *Sandbox) Running() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.live)
+	return len(s.busy)
 }
 
 // Swept counts containers removed because nobody owned them.

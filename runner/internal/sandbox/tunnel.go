@@ -26,7 +26,7 @@ func (b *box) dig(ctx context.Context, t Task) {
 		defer close(m.sent)
 		_, m.err = b.stream.Conn.Write(append(t.Envelope[:len(t.Envelope):len(t.Envelope)], '\n'))
 	})
-	b.tunnel = tunnel.Accept(ctx, b.out, m, t.Tunnel, t.Out)
+	b.tunnel = tunnel.Accept(ctx, b.ear, m, t.Tunnel, t.Out)
 	b.pumps.Go(func() { b.answer.readFrom(b.tunnel) })
 }
 
@@ -60,7 +60,7 @@ func (m *mouth) Close() error {
 	return nil
 }
 
-// readFrom takes one line from the answer's stream, then the end of that and of the tunnel, or what was wrong.
+// readFrom takes one line from the answer's stream, or what was wrong.
 func (a answer) readFrom(h *tunnel.Host) {
 	in := bufio.NewReaderSize(h.Answer(), 32<<10)
 	line, err := strict.ReadLine(in, wire.MaxFrame)
@@ -70,18 +70,8 @@ func (a answer) readFrom(h *tunnel.Host) {
 	case errors.Is(err, io.EOF):
 		err = errNoLine
 	}
-	a.line <- lineOrError{line, err}
-	if err != nil {
-		a.end <- err
-		return
+	if err == nil && in.Buffered() > 0 {
+		err = errMore
 	}
-	if _, err := in.ReadByte(); err == nil {
-		a.end <- errMore
-		return
-	} else if !errors.Is(err, io.EOF) {
-		a.end <- err
-		return
-	}
-	<-h.Done()
-	a.end <- h.Err()
+	a <- lineOrError{line, err}
 }

@@ -84,7 +84,7 @@ func bare(b *testing.B, bd *bed, way string, size int64) time.Duration {
 		b.Fatal(refusal)
 	}
 	task := bd.webTask(b, "raw-"+way, strconv.FormatInt(size, 10))
-	made, refusal := bd.create(b.Context(), c, task)
+	made, refusal := bd.created(b, c, task)
 	if refusal != nil {
 		b.Fatal(refusal)
 	}

@@ -56,9 +56,9 @@ func makeVeil(dir string) (veil, error) {
 
 // hide finds what each mount of t hides, in the order of t.Mounts, and what to put over it. A mount
 // that the call may write to hides nothing: the user has agreed to that very call.
-func (s *Sandbox) hide(ctx context.Context, t Task) ([][]hidden, veil, *run.Refusal) {
+func (s *Sandbox) hide(ctx context.Context, t Task) ([][]covered, veil, *run.Refusal) {
 	search := scan{bounds: s.bounds, until: time.Now().Add(s.bounds.time)}
-	all := make([][]hidden, len(t.Mounts))
+	all := make([][]covered, len(t.Mounts))
 	for i, m := range t.Mounts {
 		if m.Writable || len(m.Hide) == 0 {
 			continue
@@ -89,7 +89,7 @@ func (s *Sandbox) hide(ctx context.Context, t Task) ([][]hidden, veil, *run.Refu
 // that was made meanwhile was never covered, and a cover falls when its file is replaced on the host,
 // as editors do that save by renaming. A command may wait for that, but it has no other way out than
 // its result.
-func (s *Sandbox) exposed(ctx context.Context, t Task, before [][]hidden) string {
+func (s *Sandbox) exposed(ctx context.Context, t Task, before [][]covered) string {
 	after, _, refusal := s.hide(context.WithoutCancel(ctx), t)
 	if refusal != nil {
 		return "It ended, but its result is withheld, for it may hold a secret. " + refusal.What + " " + refusal.Why
@@ -97,10 +97,10 @@ func (s *Sandbox) exposed(ctx context.Context, t Task, before [][]hidden) string
 	for i, m := range t.Mounts {
 		known := make(map[hidden]bool, len(before[i]))
 		for _, h := range before[i] {
-			known[h] = true
+			known[h.hidden] = true
 		}
 		for _, h := range after[i] {
-			if !known[h] {
+			if !known[h.hidden] {
 				return fmt.Sprintf("It ended, but its result is withheld: %.200q looks like a secret and was made or replaced meanwhile, so the call may have read it. Try again.", m.Target+"/"+h.rel)
 			}
 		}

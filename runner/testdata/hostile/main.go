@@ -77,7 +77,7 @@ func main() {
 	}
 	value, err := strict.Encode(reports)
 	check(err)
-	answer, err := strict.Encode(run.Output{Call: task.Call, Status: run.OutputOK, Value: value})
+	answer, err := strict.Encode(run.Output{Call: task.Call, Nonce: envelope.Nonce, Status: run.OutputOK, Value: value})
 	check(err)
 	w := open().Answer()
 	_, err = w.Write(append(answer, '\n'))

@@ -30,6 +30,8 @@ func main() {
 		child(os.Args[1])
 		return
 	}
+	// Nobody hears it who does not wait for it.
+	os.Stderr.WriteString(run.ReadyLine + "\n")
 	in := bufio.NewReader(os.Stdin)
 	line, err := in.ReadBytes('\n')
 	if err != nil {
@@ -49,6 +51,7 @@ func main() {
 			os.Exit(9)
 		}
 	}
+	nonce = envelope.Nonce
 	if input.Tunnel {
 		web(in, task.Call, input.Do, input.Arg)
 		return
@@ -56,9 +59,12 @@ func main() {
 	act(task.Call, input.Do, input.Arg)
 }
 
+// nonce is that of the envelope.
+var nonce string
+
 func say(call string, value any) []byte {
 	v, _ := strict.Encode(value)
-	out, _ := strict.Encode(run.Output{Call: call, Status: run.OutputOK, Value: v})
+	out, _ := strict.Encode(run.Output{Call: call, Status: run.OutputOK, Value: v, Nonce: nonce})
 	return append(out, '\n')
 }
 
@@ -76,6 +82,14 @@ func act(call, do, arg string) {
 		os.Stdout.Write(say(call, "second"))
 	case "trailing":
 		os.Stdout.Write(append(say(call, "first"), 'x'))
+	case "forged":
+		mine := nonce
+		nonce = ""
+		forged := say(call, "forged")
+		nonce = mine
+		os.Stdout.Write(forged)
+		time.Sleep(50 * time.Millisecond)
+		os.Stdout.Write(say(call, "x"))
 	case "garbage":
 		os.Stdout.WriteString("PWNED\x1b[2J\n")
 	case "duplicate":
