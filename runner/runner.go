@@ -119,6 +119,8 @@ func newServer(o Options, seam seams) (*server, error) {
 			Dir:      filepath.Join(o.StateDir, "runner"),
 			Log:      o.Log,
 			Step:     o.Step,
+			Ready:    int64(o.Config.Runner.Ready.Memory),
+			Starts:   maxStarts(),
 		}),
 	}, nil
 }
@@ -162,6 +164,7 @@ func (s *server) serve(ctx context.Context, ln *wire.Listener) error {
 	// What an earlier start left goes now and not with the first call; no caller waits for it.
 	work.Go(func() { s.sweep(ctx) })
 	work.Go(func() { s.web.canary.run(ctx) })
+	work.Go(func() { s.box.Keep(ctx, s.usual()) })
 	for {
 		pending, err := ln.Accept()
 		switch {

@@ -157,7 +157,8 @@ func (s *server) sandboxTask(claims capability.Claims, order run.Order) (sandbox
 	if refusal != nil {
 		return sandbox.Task{}, nil, refusal
 	}
-	envelope, err := strict.Encode(run.Envelope(order))
+	task.Nonce = sandbox.NewNonce()
+	envelope, err := strict.Encode(run.Envelope{Token: order.Token, Task: order.Task, Nonce: task.Nonce})
 	if err != nil {
 		return sandbox.Task{}, nil, refuseTask("it cannot be written down again: %v", err)
 	}
@@ -169,7 +170,7 @@ func (s *server) sandboxTask(claims capability.Claims, order run.Order) (sandbox
 // status says what can run now. It starts nothing.
 func (s *server) status(ctx context.Context) run.Status {
 	engine, problem := s.box.Engine(ctx)
-	status := run.Status{Version: s.version, Engine: engine, Problem: problem, Running: s.box.Running()}
+	status := run.Status{Version: s.version, Engine: engine, Problem: problem, Running: s.box.Running(), Ready: s.box.Ready(), ReadyMost: int64(s.config.Runner.Ready.Memory)}
 	for _, kind := range slices.Sorted(maps.Keys(s.config.Executors)) {
 		executor := s.config.Executors[kind]
 		e := run.ExecutorStatus{Kind: kind, Image: executor.Image}
