@@ -38,6 +38,8 @@ type call struct {
 	Rule       string          `json:"rule"`
 	DurationMS float64         `json:"duration_ms"`
 	InBoxMS    float64         `json:"container_ms"`
+	WaitedMS   float64         `json:"waited_ms"`
+	Ready      bool            `json:"ready"`
 	Content    string          `json:"content"`
 	Line       string          `json:"line"` // of a page: what was done there, in words
 }

@@ -54,7 +54,9 @@ func (d *Dispatch) execute(ctx context.Context, call gate.Call, action claw.Acti
 	} else {
 		r = d.once(ctx, call, action, nil)
 	}
-	r.Waited += claw.Elapsed(waited)
+	if r.Waited += claw.Elapsed(waited); r.Waited < claw.Elapsed(time.Millisecond) {
+		r.Waited = 0 // for nobody: that is what it takes to ask
+	}
 	return r
 }
 
