@@ -40,6 +40,9 @@ is a call whose page cannot be reached, so everything but the page; make bench m
 				return fmt.Errorf("%w: %w", errUsage, err)
 			}
 			report, err := bench(cmd.Context(), p, cmd.ErrOrStderr())
+			if cmd.Context().Err() != nil {
+				return &failure{code: exitFailed, what: "interrupted"}
+			}
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"time"
 
 	"github.com/moby/moby/api/pkg/stdcopy"
@@ -14,6 +16,9 @@ import (
 
 	"github.com/secureclaw/secureclaw/internal/run"
 )
+
+// labelPlain marks a container of the baselines, with the process that made it.
+const labelPlain = "org.secureclaw.plain"
 
 // Work is what the baselines of the benchmarks do in a container of an image: a call's work by programs
 // of that image, none of them ours.
@@ -49,7 +54,8 @@ func (s *Sandbox) Plain(ctx context.Context, w Work) (time.Duration, error) {
 // create asks for a container. One whose input is ours ends with us, however we end, and the engine removes it.
 func (w Work) create(ctx context.Context, c *connection, program []string, input bool) (string, error) {
 	config := &container.Config{
-		Image: w.Image, Entrypoint: program[:1], Cmd: program[1:], Env: []string{"HOME=/tmp"},
+		Labels: map[string]string{labelPlain: strconv.Itoa(os.Getpid())},
+		Image:  w.Image, Entrypoint: program[:1], Cmd: program[1:], Env: []string{"HOME=/tmp"},
 		AttachStdout: true, AttachStderr: true, OpenStdin: input, StdinOnce: input, AttachStdin: input,
 	}
 	host := &container.HostConfig{NetworkMode: "none", AutoRemove: input}
@@ -59,6 +65,9 @@ func (w Work) create(ctx context.Context, c *connection, program []string, input
 	if w.Browser {
 		host.SecurityOpt = []string{"seccomp=" + profile(kindWeb)}
 	}
+	// An engine that is no longer waited for creates all the same, and then nobody knows of it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), changeTimeout)
+	defer cancel()
 	made, err := c.ContainerCreate(ctx, client.ContainerCreateOptions{Config: config, HostConfig: host})
 	return made.ID, err
 }
