@@ -30,7 +30,7 @@ func TestABodyIsAsIfWrittenAnew(t *testing.T) {
 		used := &Model{name: "m"}
 		var turns []claw.Turn
 		for range rapid.IntRange(1, 12).Draw(t, "questions") {
-			turns = slices.Clone(turns[:max(0, len(turns)-rapid.IntRange(0, 3).Draw(t, "fewer"))])
+			turns = slices.Clone(turns[:max(0, len(turns)-rapid.IntRange(0, 9).Draw(t, "fewer"))])
 			turns = append(turns, rapid.SliceOfN(turn, 0, 4).Draw(t, "more")...)
 			if len(turns) > 0 && rapid.IntRange(0, 4).Draw(t, "forget") == 0 {
 				turns[rapid.IntRange(0, len(turns)-1).Draw(t, "where")].Context = "gone"

@@ -1,0 +1,63 @@
+package agent_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/secureclaw/secureclaw/gateway/internal/agent"
+	"github.com/secureclaw/secureclaw/gateway/internal/claw"
+)
+
+// steady is a shelf that says when it changed.
+type steady struct {
+	*shelf
+	state string
+}
+
+func (s *steady) State(claw.Origin) string { return s.state }
+
+// What an agent has kept of a conversation reads as if it were written anew, also when a memory was forgotten or
+// changed, calls had results, and a run ended without one.
+func TestWhatIsKeptReadsAsIfWrittenAnew(t *testing.T) {
+	m, s := newMemory(), &steady{trains(), "0"}
+	kept := &script{}
+	used := remembering(t, kept, m, s)
+	for i, step := range []func() string{
+		func() string { return "hello" },
+		func() string { return "book a train" },
+		func() string { return "and a train back" },
+		func() string {
+			m.turns["s"] = append(m.turns["s"],
+				claw.Turn{Role: claw.User, Text: "look", Notes: "a note"},
+				claw.Turn{Role: claw.Assistant, Calls: []claw.ToolCall{{ID: "c1", ModelID: "t1", Tool: "stat", Input: "{}"}, {ID: "c2", Tool: "stat", Input: "{}"}}},
+				claw.Turn{Role: claw.User, Results: []claw.ToolResult{{Call: "c1", Status: claw.OK, Content: "there"}}},
+				claw.Turn{Role: claw.Assistant, Text: "It is there."})
+			return "thanks"
+		},
+		func() string { delete(s.kept, 12); s.state = "1"; return "hm" },
+		func() string {
+			changed := s.kept[13]
+			changed.Content = "Trains are on time."
+			s.kept[13], s.state = changed, "2"
+			return "a train, please"
+		},
+		func() string { return "bye" },
+	} {
+		text := step()
+		kept.replies = append(kept.replies, says("ok"))
+		answer(t, used, text)
+		anew := &script{replies: []replyFunc{says("ok")}}
+		stored := m.turns["s"]
+		m.turns["s"] = stored[:len(stored)-1] // without the answer, as it was when the first was asked
+		if _, err := remembering(t, anew, m, s.shelf).Continue(t.Context(), "s", claw.Origin{Channel: "terminal"}, "r", nil, &watcher{}); err != nil {
+			t.Fatal(err)
+		}
+		m.turns["s"] = stored
+		if diff := cmp.Diff(anew.asked[0].Turns, kept.asked[i].Turns); diff != "" {
+			t.Errorf("question %d (%s), kept beside written anew (-want +got):\n%s", i, text, diff)
+		}
+	}
+}
+
+var _ agent.Steady = (*steady)(nil)
