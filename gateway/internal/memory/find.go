@@ -3,10 +3,13 @@ package memory
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"math"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -207,13 +210,13 @@ func isNumber(term string) bool {
 
 func (m *Memory) probe(ctx context.Context, scope Scope, terms, with []string, relevant bool) ([]probe, error) {
 	limit := min(max(probeBudget/len(terms), minProbe), maxProbe)
-	probes := make([]probe, 0, len(terms))
-	for _, term := range terms {
-		places, err := m.o.Store.MemoryPlaces(ctx, append([]string{term}, with...), false, scope.First, scope.Last, limit)
+	probes := make([]probe, len(terms))
+	err := sideBySide(len(terms), func(i int) error {
+		places, err := m.o.Store.MemoryPlaces(ctx, append([]string{terms[i]}, with...), false, scope.First, scope.Last, limit)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		p := probe{term: term, places: places, all: len(places) < limit, df: float64(len(places))}
+		p := probe{term: terms[i], places: places, all: len(places) < limit, df: float64(len(places))}
 		if !p.all {
 			span := float64(scope.Last - places[len(places)-1] + 1)
 			p.df = min(p.df*float64(scope.Last-scope.First+1)/span, float64(scope.Count))
@@ -221,12 +224,32 @@ func (m *Memory) probe(ctx context.Context, scope Scope, terms, with []string, r
 		// In a small store every word is rare; as if there were a thousand.
 		n := math.Max(float64(scope.Count), 1000)
 		p.weight = math.Log(1 + (n-p.df+0.5)/(p.df+0.5))
-		if relevant && isNumber(term) {
+		if relevant && isNumber(terms[i]) {
 			p.weight *= 0.3 // "sleep 25" is not about whatever else was 25
 		}
-		probes = append(probes, p)
+		probes[i] = p
+		return nil
+	})
+	return probes, err
+}
+
+// sideBySide does n things on two goroutines, and returns an error of one of them. One thing of a search takes
+// the index some 80 µs; more goroutines would take turns for its connections and for what else goes on.
+func sideBySide(n int, do func(i int) error) error {
+	var next atomic.Int64
+	var failed [2]error
+	work := func(who int) {
+		for i := int(next.Add(1)) - 1; i < n && failed[who] == nil; i = int(next.Add(1)) - 1 {
+			failed[who] = do(i)
+		}
 	}
-	return probes, nil
+	var other sync.WaitGroup
+	if n > 1 {
+		other.Go(func() { work(1) })
+	}
+	work(0)
+	other.Wait()
+	return errors.Join(failed[:]...)
 }
 
 // cross adds what has several terms of which none is rare. How far back it looks depends on how common the
@@ -248,23 +271,25 @@ func (m *Memory) cross(ctx context.Context, scope Scope, probes []probe, with []
 			sets = append(sets, []probe{common[i], common[j]})
 		}
 	}
-	for _, set := range sets {
-		terms, weight := slices.Clone(with), 0.0
-		for _, p := range set {
+	found := make([][]int64, len(sets))
+	sums := make([]float64, len(sets))
+	err := sideBySide(len(sets), func(i int) (err error) {
+		terms := slices.Clone(with)
+		for _, p := range sets[i] {
 			terms = append(terms, p.term)
-			weight += p.weight
+			sums[i] += p.weight
 		}
-		every := float64(scope.Last-scope.First+1) / set[0].df
+		every := float64(scope.Last-scope.First+1) / sets[i][0].df
 		from := max(scope.First, scope.Last-int64(crossSteps*every))
-		places, err := m.o.Store.MemoryPlaces(ctx, terms, false, from, scope.Last, minProbe)
-		if err != nil {
-			return err
-		}
+		found[i], err = m.o.Store.MemoryPlaces(ctx, terms, false, from, scope.Last, minProbe)
+		return err
+	})
+	for i, places := range found {
 		for _, place := range places {
-			weights[place] = max(weights[place], weight)
+			weights[place] = max(weights[place], sums[i])
 		}
 	}
-	return nil
+	return err
 }
 
 // heads adds memories with words that begin like those of the query, for want of better ones. The index has the

@@ -227,13 +227,13 @@ func (db *DB) MemoryPlaces(ctx context.Context, terms []string, prefix bool, fro
 	if match == "" {
 		return nil, nil
 	}
-	rows, err := db.memory.places.QueryContext(ctx, match, from, last, limit)
+	rows, err := db.memory.places.QueryContext(ctx, match, from, last)
 	if err != nil {
 		return nil, explain(err)
 	}
 	defer rows.Close()
 	out := make([]int64, 0, limit)
-	for rows.Next() {
+	for len(out) < limit && rows.Next() { // the index walks no further than it is asked to
 		var place int64
 		if err := rows.Scan(&place); err != nil {
 			return nil, err
@@ -297,7 +297,7 @@ type memoryReads struct{ scope, places, leads *sql.Stmt }
 func prepareMemoryReads(ctx context.Context, db *sql.DB) (r memoryReads, err error) {
 	for text, to := range map[string]**sql.Stmt{
 		`SELECT (n << 32) + 1, last, count FROM memory_owners WHERE owner = ?`:                                                                  &r.scope,
-		`SELECT rowid FROM memory_index WHERE memory_index MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC LIMIT ?`:                       &r.places,
+		`SELECT rowid FROM memory_index WHERE memory_index MATCH ? AND rowid BETWEEN ? AND ? ORDER BY rowid DESC`:                               &r.places,
 		`SELECT id, place, terms, coalesce(updated, created), used FROM (SELECT value AS v FROM json_each(?)) CROSS JOIN memories ON place = v`: &r.leads,
 	} {
 		if *to, err = db.PrepareContext(ctx, text); err != nil {

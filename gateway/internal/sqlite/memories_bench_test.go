@@ -126,6 +126,28 @@ func BenchmarkMemories(b *testing.B) {
 		b.ReportMetric(rate, "rows-inserted/s")
 		b.ReportMetric(float64(sizeOf(b, dir))/1e6, "MB")
 	})
+	b.Run("recalled", func(b *testing.B) {
+		r, v, asked, missed, shown := rand.New(rand.NewPCG(5, 5)), newVocabulary(3), 0, 0, 0
+		for b.Loop() {
+			id := 1 + r.Int64N(many)
+			one, err := m.Memories(context.Background(), []int64{id})
+			if err != nil || len(one) != 1 {
+				b.Fatal(one, err)
+			}
+			words := strings.Fields(one[0].Content)
+			r.Shuffle(len(words), func(i, j int) { words[i], words[j] = words[j], words[i] })
+			found, err := m.Recall(context.Background(), claw.Origin{Channel: "terminal"}, v.sentence(7, 7)+" "+strings.Join(words[:6], " ")+" "+v.sentence(7, 7))
+			if err != nil {
+				b.Fatal(err)
+			}
+			asked, shown = asked+1, shown+len(found)
+			if !slices.ContainsFunc(found, func(f claw.Memory) bool { return f.ID == id }) {
+				missed++
+			}
+		}
+		b.ReportMetric(100*float64(missed)/float64(asked), "missed-%")
+		b.ReportMetric(float64(shown)/float64(asked), "recalled")
+	})
 	b.Run("save", func(b *testing.B) {
 		v := newVocabulary(9)
 		var ids []int64
