@@ -146,14 +146,18 @@ func TestOneSessionLeavesRoomForOthers(t *testing.T) {
 	if got := c.came(); got != "modest/0" {
 		t.Errorf("the next call with the runner is %s, want modest/0", got)
 	}
-	// The browsers' places are others': all of them can be had.
+	for n := range run.MaxCalls() - ofOne - 1 {
+		c.reads("another", n)
+		c.came()
+	}
+	// Now every place is taken, but those of the browsers are others: all of them can be had.
 	for n := range run.MaxBrowsers() {
 		c.call(t.Context(), fmt.Sprint("reader", n), n, run.ToolBrowse, `{"url":"https://example.com/"}`)
 		if got := c.came(); !strings.HasPrefix(got, "reader") {
 			t.Errorf("the next call with the runner is %s, want a page", got)
 		}
 	}
-	for range 33 + run.MaxBrowsers() {
+	for range 32 + run.MaxCalls() + run.MaxBrowsers() {
 		c.free <- struct{}{}
 	}
 	c.all.Wait()
