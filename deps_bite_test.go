@@ -33,6 +33,7 @@ func TestBansBite(t *testing.T) {
 		"the brain in the hands":       {"runner reaches no gateway", []pkg{{ImportPath: module + "/runner", Deps: []string{module + "/gateway"}}}, "runner reaches ours:gateway"},
 		"the brain in the mouth":       {"the bridge reaches a messenger and a socket", []pkg{{ImportPath: module + "/bridge/telegram", Deps: []string{module + "/gateway/internal/claw"}}}, "bridge/telegram reaches ours:gateway/internal/claw"},
 		"a process in the mouth":       {"the bridge reaches a messenger and a socket", []pkg{{ImportPath: module + "/bridge/telegram/internal/card", Deps: []string{"os/exec"}}}, "card reaches os/exec"},
+		"profiles in an executor":      {"one package serves profiles", []pkg{{ImportPath: module + "/cmd/executor-shell", Deps: []string{"net/http/pprof"}}}, "cmd/executor-shell reaches net/http/pprof"},
 		"a folder named util":          {"no package without a noun", []pkg{{ImportPath: module + "/internal/util", Name: "strings"}}, "internal/util is named util"},
 		"a package named helpers":      {"no package without a noun", []pkg{{ImportPath: module + "/internal/x", Name: "helpers"}}, "internal/x is named helpers"},
 		"package testing in the house": {"no test code in programs", tree("internal/wire", "testing"), "internal/wire imports testing"},

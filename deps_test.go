@@ -29,6 +29,7 @@ var table = []row{
 	{"internal/queue", nil},
 	{"internal/run", list("internal/strict")},
 	{"internal/wire", list("internal/strict")},
+	{"internal/profile", list("internal/wire")},
 	{"internal/capability", list("internal/strict")},
 	{"internal/cron", nil}, // what the configuration accepts is what the clock understands
 	{"internal/config", list("config internal/cron internal/domain internal/strict")},
@@ -77,7 +78,7 @@ var table = []row{
 	{"bridge/telegram/internal/card", list("bridge/telegram/internal/entity internal/strict internal/wire")},
 	{"bridge/telegram", list("bridge/telegram/internal/card bridge/telegram/internal/entity internal/strict internal/wire")},
 
-	{"cmd/secureclaw", list("bridge/telegram config gateway runner internal/capability internal/config internal/run internal/seal internal/strict internal/wire")},
+	{"cmd/secureclaw", list("bridge/telegram config gateway runner internal/capability internal/config internal/profile internal/run internal/seal internal/strict internal/wire")},
 }
 
 func list(names string) []string { return strings.Fields(names) }
@@ -103,6 +104,7 @@ var bans = []ban{
 	{"executors reach neither gateway nor runner", "what runs beside hostile code carries no code of the brain", executorWalls},
 	{"runner reaches no gateway", "the hands judge what the brain sends by their own reading", runnerWalls},
 	{"the bridge reaches a messenger and a socket", "whoever takes over what strangers write to finds no key, no engine, no database and no way to start a program", bridgeWalls},
+	{"one package serves profiles", "a profile shows a process from inside: it is served on one socket, to one user, and never by what reads strangers' bytes", profilesElsewhere},
 	{"no package without a noun", "code that fits no noun has no owner", shapeless},
 	{"no test code in programs", "a fake that ships is a way around the real thing", testCode},
 }
@@ -234,6 +236,13 @@ func browserElsewhere(g graph) []string {
 func executorWalls(g graph) []string {
 	executors := slices.DeleteFunc(g.ours("executor", "cmd"), func(name string) bool { return name == "cmd/secureclaw" })
 	return reachers(g, executors, func(dep string) bool { return under(dep, ours+"gateway") || under(dep, ours+"runner") })
+}
+
+func profilesElsewhere(g graph) []string {
+	serves := func(dep string) bool {
+		return slices.Contains(list("net/http/pprof runtime/pprof runtime/trace expvar "+ours+"internal/profile"), dep)
+	}
+	return reachers(g, except(g, "internal/profile", "internal/fake", "cmd/secureclaw"), serves)
 }
 
 func runnerWalls(g graph) []string {

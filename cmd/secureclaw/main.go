@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/secureclaw/secureclaw/internal/config"
+	"github.com/secureclaw/secureclaw/internal/profile"
 )
 
 // version is set by the build (-ldflags "-X main.version=…").
@@ -33,6 +34,8 @@ const (
 type globals struct {
 	Home string
 	JSON bool
+	// Pprof is a flag of the verbs that start a role.
+	Pprof bool
 }
 
 // dirs says where everything lives.
@@ -49,6 +52,7 @@ type failure struct {
 func (f *failure) Error() string { return f.what }
 
 func main() {
+	profile.Off()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
 	os.Exit(run(ctx, os.Args[1:]))

@@ -26,17 +26,21 @@ const (
 )
 
 func newGatewayCmd(g *globals) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "gateway", Short: "Run the gateway alone (a role that `up` starts)", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runGateway(cmd.Context(), g) },
 	}
+	pprofFlag(cmd, g)
+	return cmd
 }
 
 func newRunnerCmd(g *globals) *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use: "runner", Short: "Run the runner alone (a role that `up` starts)", Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error { return runRunner(cmd.Context(), g) },
 	}
+	pprofFlag(cmd, g)
+	return cmd
 }
 
 func newBridgeCmd(g *globals) *cobra.Command {
@@ -68,6 +72,7 @@ func runGateway(ctx context.Context, g *globals) error {
 	if secrets.CapabilitySecret == "" {
 		return &failure{exitConfig, "the gateway has no CAPABILITY_SECRET", "it is in .env, which only `secureclaw up` reads", "secureclaw up, or put it into the service's environment"}
 	}
+	defer serveProfiles(ctx, g, dirs, gatewayRole)()
 	err = gateway.Run(ctx, gateway.Options{
 		Config: cfg, Warnings: warnings, Secrets: secrets,
 		State: dirs.State, Socket: filepath.Join(dirs.Runtime, gatewaySocket), RunnerSocket: filepath.Join(dirs.Runtime, runnerSocket),
@@ -98,6 +103,7 @@ func runRunner(ctx context.Context, g *globals) error {
 	if boot == "" {
 		boot = newRef()
 	}
+	defer serveProfiles(ctx, g, dirs, runnerRole)()
 	return runner.Run(ctx, runner.Options{
 		Config: cfg, Socket: filepath.Join(dirs.Runtime, runnerSocket), PublicKey: ed25519.PublicKey(key), Boot: boot, StateDir: dirs.State,
 		DockerHost: os.Getenv("DOCKER_HOST"), RuntimeDir: os.Getenv("XDG_RUNTIME_DIR"), Now: time.Now, Log: roleLog(), Version: buildVersion(), Step: stepHook(),

@@ -33,6 +33,7 @@ is a bot; gives each only its own secrets, restarts what dies, and stops them in
 		},
 	}
 	cmd.Flags().BoolVar(&chat, "chat", false, "talk to the agent in this terminal; its end stops everything")
+	pprofFlag(cmd, g)
 	return cmd
 }
 
@@ -121,7 +122,11 @@ func launch(ctx context.Context, g *globals, dirs config.Dirs, environ []string,
 		return nil, nil, fmt.Errorf("own program file: %w", err)
 	}
 	public := base64.StdEncoding.EncodeToString(key.Public().(ed25519.PublicKey))
-	s := newSupervisor(plan(self, g.Home, newRef(), secrets, public, environ), log, time.Now)
+	roles := plan(self, g.Home, newRef(), secrets, public, environ)
+	if g.Pprof {
+		roles = profiled(roles)
+	}
+	s := newSupervisor(roles, log, time.Now)
 
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)

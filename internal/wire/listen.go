@@ -47,6 +47,35 @@ func Listen(path string, hello Hello) (*Listener, error) {
 	return &Listener{ln: ln, lock: lock, hello: hello, uid: uint32(os.Geteuid())}, nil
 }
 
+// ListenOwn is Listen for a protocol that is not ours: no hello is exchanged, but whoever is not of our
+// own user is hung up on unheard.
+func ListenOwn(path string) (net.Listener, error) {
+	l, err := Listen(path, Hello{})
+	if err != nil {
+		return nil, err
+	}
+	return own{l}, nil
+}
+
+// own accepts connections of our own user.
+type own struct{ l *Listener }
+
+func (o own) Accept() (net.Conn, error) {
+	for {
+		p, err := o.l.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if uid, err := peerUID(p.conn); err == nil && uid == o.l.uid {
+			return p.conn, nil
+		}
+		_ = p.conn.Close()
+	}
+}
+
+func (o own) Close() error   { return o.l.Close() }
+func (o own) Addr() net.Addr { return o.l.ln.Addr() }
+
 // Close stops accepting and removes the socket. Connections that were accepted live on.
 func (l *Listener) Close() error {
 	err := l.ln.Close()
