@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // ErrLine is a line that is too long or was cut.
@@ -18,6 +19,10 @@ func ReadLine(r *bufio.Reader, limit int) ([]byte, error) {
 		part, err := r.ReadSlice('\n')
 		if len(line)+len(part) > limit {
 			return nil, fmt.Errorf("%w: longer than %d bytes", ErrLine, limit)
+		}
+		if len(line)+len(part) > cap(line) {
+			// Twice as long each time: append alone would copy a long line some ten times.
+			line = slices.Grow(line, max(len(part), min(len(line), limit-len(line))))
 		}
 		line = append(line, part...)
 		switch {

@@ -68,7 +68,7 @@ func CanonicalOf(v any) ([]byte, error) {
 
 // scan walks all tokens: syntax, UTF-8, duplicate keys, depth, exact numbers, nothing behind the value.
 func scan(data []byte) error {
-	dec := jsontext.NewDecoder(bytes.NewReader(data))
+	dec := jsontext.NewDecoder(bytes.NewBuffer(data)) // of a Buffer it reads where it lies; of another reader it makes a copy
 	for first := true; ; first = false {
 		token, err := dec.ReadToken()
 		if err == io.EOF {

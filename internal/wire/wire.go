@@ -21,6 +21,9 @@ import (
 // MaxFrame is the most bytes of one frame, its newline included.
 const MaxFrame = 1 << 20
 
+// smallFrame is what is copied without a thought.
+const smallFrame = 16 << 10
+
 // Version is the protocol that this build speaks. Another one is refused in the hello.
 const Version = 1
 
@@ -72,9 +75,11 @@ func (c *Conn) Send(v any) error {
 	if err != nil {
 		return fmt.Errorf("%w: encode: %w", ErrFrame, err)
 	}
-	data = append(data, '\n')
-	if len(data) > MaxFrame {
-		return fmt.Errorf("%w: %d bytes to send, limit %d", ErrFrame, len(data), MaxFrame)
+	if len(data)+1 > MaxFrame {
+		return fmt.Errorf("%w: %d bytes to send, limit %d", ErrFrame, len(data)+1, MaxFrame)
+	}
+	if len(data) < smallFrame {
+		data = append(data, '\n')
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -82,7 +87,7 @@ func (c *Conn) Send(v any) error {
 		return c.torn
 	}
 	_ = c.conn.SetWriteDeadline(time.Now().Add(writeTimeout)) // fails on a closed connection only, and so does Write
-	if _, err := c.conn.Write(data); err != nil {
+	if err := c.write(data); err != nil {
 		// Part of the frame may be out: whatever followed would be read as its end.
 		c.torn = fmt.Errorf("send: %w", err)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -91,6 +96,16 @@ func (c *Conn) Send(v any) error {
 		return c.torn
 	}
 	return nil
+}
+
+// write writes a frame at once; one that is not small gets its newline there, and is not copied for it.
+func (c *Conn) write(data []byte) error {
+	if len(data) < smallFrame || data[len(data)-1] == '\n' {
+		_, err := c.conn.Write(data)
+		return err
+	}
+	_, err := (&net.Buffers{data, []byte{'\n'}}).WriteTo(c.conn)
+	return err
 }
 
 // Receive reads one frame into v, which must be zero. At the end of the stream it returns io.EOF;
