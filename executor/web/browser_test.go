@@ -21,6 +21,7 @@ func fakeBrowser(t testing.TB) (program, starts string) {
 	t.Helper()
 	dir := t.TempDir()
 	program, starts = filepath.Join(dir, "browser"), filepath.Join(dir, "starts")
+	ownTemporary(t)
 	script := `#!/usr/bin/env python3
 import os, json
 open("` + starts + `", "a").write("%d\n" % os.getpid())
@@ -47,6 +48,9 @@ while True:
 	return program, starts
 }
 
+// ownTemporary keeps the profiles of this test's browsers apart from those of others.
+func ownTemporary(t testing.TB) { t.Setenv("TMPDIR", t.TempDir()) }
+
 // startsOf are the processes that were started.
 func startsOf(t testing.TB, starts string) []string {
 	t.Helper()
@@ -63,7 +67,7 @@ func gone(t testing.TB, program string) {
 	if out, _ := exec.Command("pgrep", "-af", program).Output(); len(out) != 0 {
 		t.Errorf("still running: %s", out)
 	}
-	if dirs, _ := filepath.Glob("/tmp/chromium-*/First Run"); len(dirs) != 0 {
+	if dirs, _ := filepath.Glob(filepath.Join(os.TempDir(), "chromium-*", "First Run")); len(dirs) != 0 {
 		t.Errorf("the profile %s is still there", dirs)
 	}
 }
@@ -162,6 +166,7 @@ func TestCallWhilePreparing(t *testing.T) {
 
 // Where preparing failed, the call tries by itself and says what is wrong.
 func TestPreparingFails(t *testing.T) {
+	ownTemporary(t)
 	path := filepath.Join(t.TempDir(), "browser")
 	if err := os.WriteFile(path, []byte("#!/bin/sh\necho 'No usable sandbox!' >&2; exit 1\n"), 0o755); err != nil {
 		t.Fatal(err)

@@ -93,7 +93,18 @@ func (v *visitor) settle(answered <-chan error, first bool) (calm bool) {
 			v.watch.say("the page was not loaded to its end, and nothing more came")
 			return true
 		}
-		pause(v.work, tick)
+		v.await()
+	}
+}
+
+// await returns when the page has come further, after a tick at the latest.
+func (v *visitor) await() {
+	timer := time.NewTimer(tick)
+	defer timer.Stop()
+	select {
+	case <-v.watch.news:
+	case <-timer.C:
+	case <-v.work.Done():
 	}
 }
 

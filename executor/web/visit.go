@@ -31,7 +31,7 @@ func (b *Browser) visit(ctx context.Context, j job) executor.Answer {
 	if errors.Is(err, errTaken) {
 		return executor.Refused("%v", err)
 	}
-	defer w.close()
+	defer w.leave()
 	v := &visitor{window: w, job: j}
 	if err != nil {
 		if ctx.Err() != nil {

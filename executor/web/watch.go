@@ -72,6 +72,7 @@ type watch struct {
 	tab  target.SessionID
 	main cdp.FrameID
 	now  func() time.Time
+	news chan struct{} // something came that a page may have been waited for
 
 	mu       sync.Mutex
 	doc      document
@@ -110,7 +111,7 @@ type opened struct {
 // newWatch returns a watch that hears everything from now on. follow tells it which tab.
 func newWatch(p *pipe) *watch {
 	w := &watch{
-		pipe: p, now: time.Now, open: make(map[request]opened), wanted: make(map[string]int),
+		pipe: p, now: time.Now, news: make(chan struct{}, 1), open: make(map[request]opened), wanted: make(map[string]int),
 		mixed: make(map[string]int), children: make(map[target.SessionID]target.ID),
 	}
 	p.hear(watched, w.event)
@@ -131,6 +132,15 @@ func (w *watch) event(method string, m *cdproto.Message) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	before := w.stage()
+	defer func() {
+		if w.stage() != before {
+			select {
+			case w.news <- struct{}{}:
+			default: // nobody has looked since the last
+			}
+		}
+	}()
 	switch e := value.(type) {
 	case *network.EventRequestWillBeSent, *network.EventResponseReceived, *network.EventLoadingFinished,
 		*network.EventLoadingFailed, *network.EventWebSocketCreated:
@@ -162,6 +172,12 @@ func (w *watch) event(method string, m *cdproto.Message) {
 	default:
 		w.pageEvent(m.SessionID, value)
 	}
+}
+
+// stage is how far the page has come: who waits for it looks again when this changes, which is at most as
+// often as requests of the page begin and end. Its caller holds w.mu.
+func (w *watch) stage() [4]bool {
+	return [4]bool{w.ready, w.loaded, w.doc.status != 0 || w.doc.failed != "", w.loaded && len(w.open) == 0}
 }
 
 // pageEvent takes what happens to documents.

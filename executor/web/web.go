@@ -4,7 +4,8 @@
 // [snapshot] makes of it, and sentences about all that a page did besides. Dialogs are dismissed,
 // downloads, new windows and permissions refused; a page that never settles, floods, loops or crashes
 // is a result and not a hang. Chromium runs with its own sandbox, a fresh profile and an environment
-// of its own, is spoken to over two pipes, and is dead with all its processes when the call returns.
+// of its own, is spoken to over two pipes, and does nothing any more when the call returns: it is dead with
+// all its processes, or, in a container, stopped until process 1 ends and they with it.
 //
 // It refuses a URL that package domain does not read, and actions that cannot be meant. What may be
 // reached is not decided here: Chromium's proxy is a relay that carries bytes to [Options].Dial, and

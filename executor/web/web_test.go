@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -110,6 +109,7 @@ func TestNoBrowser(t *testing.T) {
 		"shouts":     {script("exec cat /dev/zero >&2"), run.OutputTimedOut, "did not start"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			ownTemporary(t)
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
 			o := Options{Chromium: tc.program, Dial: func(context.Context) (net.Conn, error) { return nil, errors.New("no") }}
@@ -121,12 +121,7 @@ func TestNoBrowser(t *testing.T) {
 			if took := time.Since(began); took > 3*time.Second {
 				t.Errorf("browse took %v with a limit of 2 s", took)
 			}
-			if dirs, _ := filepath.Glob("/tmp/chromium-*/First Run"); len(dirs) != 0 {
-				t.Errorf("the profile %s is still there", dirs)
-			}
-			if out, _ := exec.Command("pgrep", "-af", tc.program).Output(); len(out) != 0 {
-				t.Errorf("still running: %s", out)
-			}
+			gone(t, tc.program)
 		})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"sync/atomic"
 	"time"
 
@@ -103,6 +104,14 @@ func (w *window) close() {
 	if w.relay != nil {
 		w.relay.wait()
 	}
+}
+
+// leave is close for the last thing that a process does. As process 1 it is rid of the browser at once.
+func (w *window) leave() {
+	if w.browser != nil && os.Getpid() == 1 {
+		w.browser.freeze()
+	}
+	w.close()
 }
 
 // usable reports whether browser and tab are still there, as far as is known without asking.
