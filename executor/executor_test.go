@@ -436,3 +436,23 @@ func orphans(ctx context.Context, _ executor.Call) executor.Answer {
 		}
 	}
 }
+
+// Ready is said once there is nothing to do but the task, and not where preparing failed.
+func TestReady(t *testing.T) {
+	for name, tc := range map[string]struct {
+		prepare func() error
+		want    string
+	}{
+		"nothing to prepare": {nil, run.ReadyLine + "\n"},
+		"prepared":           {func() error { return nil }, run.ReadyLine + "\n"},
+		"failed":             {func() error { return errors.New("no browser") }, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var said strings.Builder
+			executor.Await(executor.Options{Prepare: tc.prepare, Ready: &said})
+			if said.String() != tc.want {
+				t.Errorf("said %q, want %q", said.String(), tc.want)
+			}
+		})
+	}
+}

@@ -5,3 +5,6 @@ var (
 	OpenBeneath = openBeneath
 	WalkBeneath = walkBeneath
 )
+
+// Await is what runs beside the wait for the task.
+func Await(o Options) { o.prepare() }
