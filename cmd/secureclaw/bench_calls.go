@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/secureclaw/secureclaw/internal/wire"
@@ -88,7 +89,7 @@ func benchCalls(ctx context.Context, ready, cold *benchHome, w benchWork) (kind 
 	var s series
 	for i := range w.count + 2 {
 		var one turn
-		if err := one.take(ctx, ready, cold, w, plain, waits, floor); err != nil {
+		if err := one.take(ctx, ready, cold, w, plain, waits, floor, i%2 == 1); err != nil {
 			return kind, err
 		}
 		if i >= 2 {
@@ -105,7 +106,7 @@ type turn struct {
 	fork, pipe        time.Duration
 }
 
-func (t *turn) take(ctx context.Context, ready, cold *benchHome, w benchWork, plain *runner.Plain, waits bool, floor *floor) error {
+func (t *turn) take(ctx context.Context, ready, cold *benchHome, w benchWork, plain *runner.Plain, waits bool, floor *floor, odd bool) error {
 	var err error
 	measure := func(into *time.Duration, f func(context.Context) (time.Duration, error)) {
 		if err == nil {
@@ -122,20 +123,31 @@ func (t *turn) take(ctx context.Context, ready, cold *benchHome, w benchWork, pl
 	if err = ready.settle(ctx); err != nil {
 		return err
 	}
-	measure(&t.plain, plain.Call)
+	// Who goes first changes from turn to turn: a start may be dearer behind another's removal.
+	starts := []func(){
+		func() { measure(&t.plain, plain.Call) },
+		func() {
+			measure(new(time.Duration), func(ctx context.Context) (_ time.Duration, err error) {
+				if t.cold, err = cold.call(ctx, w); err == nil {
+					err = cold.settle(ctx)
+				}
+				return 0, err
+			})
+		},
+	}
+	if odd {
+		slices.Reverse(starts)
+	}
+	for _, start := range starts {
+		start()
+	}
 	if waits {
 		measure(&t.exec, plain.Exec)
 		measure(&t.line, plain.Line)
 	}
 	measure(&t.fork, floor.fork)
 	measure(&t.pipe, floor.line)
-	if err != nil {
-		return err
-	}
-	if t.cold, err = cold.call(ctx, w); err != nil {
-		return err
-	}
-	return cold.settle(ctx)
+	return err
 }
 
 // call is one call in a session of its own.
