@@ -16,9 +16,7 @@ package runner
 import (
 	"context"
 	"crypto/ed25519"
-	"crypto/sha256"
 	"encoding/base64"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -99,7 +97,6 @@ func newServer(o Options, seam seams) (*server, error) {
 	if o.Step == nil {
 		o.Step = func(string) {}
 	}
-	instance := sha256.Sum256([]byte(filepath.Clean(o.StateDir)))
 	return &server{
 		config:   o.Config,
 		verifier: capability.NewVerifier(o.PublicKey, o.Now),
@@ -114,7 +111,7 @@ func newServer(o Options, seam seams) (*server, error) {
 		web:      newWeb(o, seam),
 		box: sandbox.New(sandbox.Options{
 			Hosts:    hosts(o),
-			Instance: hex.EncodeToString(instance[:8]),
+			Instance: instanceOf(o.StateDir),
 			Boot:     o.Boot,
 			Dir:      filepath.Join(o.StateDir, "runner"),
 			Log:      o.Log,
