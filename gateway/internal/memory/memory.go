@@ -408,14 +408,6 @@ func joinLabels(before claw.Label, memories []claw.Memory) claw.Label {
 	return before
 }
 
-// changed is when a memory was last said.
-func changed(mem claw.Memory) time.Time {
-	if mem.Updated.After(mem.Created) {
-		return mem.Updated
-	}
-	return mem.Created
-}
-
 func byScore(a, b scored) int {
 	return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(b.Place, a.Place), strings.Compare(a.Terms, b.Terms))
 }
