@@ -165,26 +165,7 @@ func TestImageWithMore(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			tag := "secureclaw-test/more:" + strings.ReplaceAll(name, " ", "-")
-			dockerfile := "FROM " + b.image + "\n" + change + "\n"
-			var files bytes.Buffer
-			w := tar.NewWriter(&files)
-			if err := w.WriteHeader(&tar.Header{Name: "Dockerfile", Mode: 0o644, Size: int64(len(dockerfile))}); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := w.Write([]byte(dockerfile)); err != nil {
-				t.Fatal(err)
-			}
-			if err := w.Close(); err != nil {
-				t.Fatal(err)
-			}
-			built, err := b.c.ImageBuild(t.Context(), &files, client.ImageBuildOptions{Tags: []string{tag}, Remove: true, ForceRemove: true})
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer built.Body.Close()
-			if _, err := io.Copy(io.Discard, built.Body); err != nil {
-				t.Fatal(err)
-			}
+			b.build(t, tag, change)
 			task := b.task(t, "echo", "x")
 			task.Image = tag
 			_, refusal := b.Run(t.Context(), task, func(run.Started) error {
@@ -284,4 +265,29 @@ func ownedBox(t *testing.T, b *bed) *box {
 	}
 	t.Cleanup(made.release)
 	return made
+}
+
+// build makes an image of the test executor with one line more.
+func (b *bed) build(tb testing.TB, tag, change string) {
+	tb.Helper()
+	dockerfile := "FROM " + b.image + "\n" + change + "\n"
+	var files bytes.Buffer
+	w := tar.NewWriter(&files)
+	if err := w.WriteHeader(&tar.Header{Name: "Dockerfile", Mode: 0o644, Size: int64(len(dockerfile))}); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := w.Write([]byte(dockerfile)); err != nil {
+		tb.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	built, err := b.c.ImageBuild(tb.Context(), &files, client.ImageBuildOptions{Tags: []string{tag}, Remove: true, ForceRemove: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer built.Body.Close()
+	if _, err := io.Copy(io.Discard, built.Body); err != nil {
+		tb.Fatal(err)
+	}
 }
