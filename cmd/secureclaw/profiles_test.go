@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"io"
 	"io/fs"
@@ -54,7 +55,7 @@ func profileAt(t *testing.T, socket, path string) (int, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := http.Client{Transport: &http.Transport{Dial: func(string, string) (net.Conn, error) { return conn, nil }, DisableKeepAlives: true}}
+	client := http.Client{Transport: &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return conn, nil }, DisableKeepAlives: true}}
 	got, err := client.Get("http://x/debug/pprof/" + path)
 	if err != nil {
 		t.Fatalf("GET %s: %v", path, err)
