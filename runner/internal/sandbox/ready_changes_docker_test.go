@@ -34,13 +34,16 @@ func (b *bed) served(tb testing.TB, t Task) (id string, got run.Result) {
 // Whoever touches a waiting container, and however shortly: no call gets it.
 func TestReadyTouched(t *testing.T) {
 	b := newReadyBed(t, 32<<20)
+	b.expect(b.task(t, "", ""))
+	b.wake()
 	exec := func(ctx context.Context, id string) error {
 		made, err := b.c.ExecCreate(ctx, id, client.ExecCreateOptions{Cmd: []string{"/executor", "nothing"}})
 		if err != nil {
 			return err
 		}
-		_, err = b.c.ExecStart(ctx, made.ID, client.ExecStartOptions{Detach: true})
-		return err
+		// It may be gone already: that somebody wants to is enough.
+		_, _ = b.c.ExecStart(ctx, made.ID, client.ExecStartOptions{Detach: true})
+		return nil
 	}
 	for name, touch := range map[string]func(ctx context.Context, id string) error{
 		"a command in it": exec,
@@ -89,11 +92,13 @@ func TestReadyTouched(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.expect(b.task(t, "", ""))
-			b.wake()
 			waiting := b.waits(t, b.task(t, "", ""))
 			if err := touch(t.Context(), waiting.id); err != nil {
 				t.Fatalf("touch: %v", err)
+			}
+			// What leaves a trace is seen at once; of the rest the engine tells, a few ms later.
+			if name == "a command in it" || name == "a second reader" || name == "looked out of" || name == "paused and on" {
+				time.Sleep(200 * time.Millisecond)
 			}
 			if id, _ := b.served(t, b.task(t, "echo", "x")); id == waiting.id {
 				t.Errorf("the call got the container that was touched")
