@@ -14,7 +14,11 @@ import (
 // A command sees a sealed box: the kernel says so, not we.
 func TestCommandIsSealed(t *testing.T) {
 	t.Parallel()
-	w := startWorld(t, setting{model: fake.NewAnthropic(t)})
+	bothWays(t, commandIsSealed)
+}
+
+func commandIsSealed(t *testing.T, ready bool) {
+	w := startWorld(t, setting{model: fake.NewAnthropic(t), ready: ready})
 	for name, tc := range map[string]struct {
 		command string
 		want    []string // patterns that stdout and stderr must match
@@ -33,7 +37,10 @@ func TestCommandIsSealed(t *testing.T) {
 		"the host":     {"ls -A /var/run/docker.sock /run/docker.sock /run/containerd 2>&1; ls -A /home /root /mnt /media /srv; cat /proc/kcore /dev/mem /dev/kmsg 2>&1 | head -c 100", []string{`docker.sock': No such file`, `/root': Permission denied`}, []string{`(?m)^docker.sock$`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, out := w.in(t).runs(tc.command, 10)
+			w := w.in(t)
+			w.isReady("shell")
+			c, out := w.runs(tc.command, 10)
+			w.cameReady(c)
 			text := out.Stdout.Text + out.Stderr.Text
 			if c.Tier != "autoApprove" || text == "" {
 				t.Fatalf("%s = %s (%s) %s", tc.command, c.Status, c.Rule, c.Content)
@@ -56,13 +63,19 @@ func TestCommandIsSealed(t *testing.T) {
 // Nothing that a command can read in its container holds the task, the token or a secret.
 func TestCommandFindsNoSecret(t *testing.T) {
 	t.Parallel()
-	w := startWorld(t, setting{model: fake.NewAnthropic(t)})
+	bothWays(t, commandFindsNoSecret)
+}
+
+func commandFindsNoSecret(t *testing.T, ready bool) {
+	w := startWorld(t, setting{model: fake.NewAnthropic(t), ready: ready})
+	w.isReady("shell")
 	// Its own command line is left out: a command may know itself.
 	c, out := w.runs(`: marker-4711 in the text of the task
 tr '\0' '\n' </proc/self/environ
 for f in /proc/[0-9]*/environ /proc/[0-9]*/cmdline; do [ "${f#/proc/$$/}" = cmdline ] || tr '\0' '\n' <"$f" 2>/dev/null; done
 grep -rasl -e 'secureclaw-cap' -e 'eyJhbGciOiJFZERTQSI' /tmp /etc /run /var /workspace /dev/shm 2>/dev/null
 echo end`, 20)
+	w.cameReady(c)
 	if c.Status != "ok" || !strings.HasSuffix(out.Stdout.Text, "end\n") {
 		t.Fatalf("the search = %s %s", c.Status, c.Content)
 	}
@@ -77,8 +90,11 @@ echo end`, 20)
 // Whatever a command does to its box, there is one clear answer in time, and the box is gone.
 func TestCommandsThatWantTooMuch(t *testing.T) {
 	t.Parallel()
-	model := fake.NewAnthropic(t)
-	w := startWorld(t, setting{model: model, config: "executors:\n  shell:\n    memory: 64MiB\n    pids: 64\n    timeout: 8s\n    outputCap: 4KiB\n"})
+	bothWays(t, commandsThatWantTooMuch)
+}
+
+func commandsThatWantTooMuch(t *testing.T, ready bool) {
+	w := startWorld(t, setting{model: fake.NewAnthropic(t), ready: ready, config: "executors:\n  shell:\n    memory: 64MiB\n    pids: 64\n    timeout: 8s\n    outputCap: 4KiB\n"})
 	for _, tc := range []struct {
 		name, command string
 		seconds       int
@@ -99,7 +115,10 @@ func TestCommandsThatWantTooMuch(t *testing.T) {
 		{"stopped itself", "kill -STOP $$", 1, []string{"timeout"}, `killed with all its processes`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			c, _ := w.in(t).runs(tc.command, tc.seconds)
+			w := w.in(t)
+			w.isReady("shell")
+			c, _ := w.runs(tc.command, tc.seconds)
+			w.cameReady(c)
 			if !slices.Contains(tc.status, c.Status) || !regexp.MustCompile(tc.content).MatchString(c.Content) {
 				t.Errorf("%s = %s: %.2000s\nwant one of %q and %q", tc.command, c.Status, c.Content, tc.status, tc.content)
 			}

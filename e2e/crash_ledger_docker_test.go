@@ -67,7 +67,7 @@ func users(errands []*errand) []int64 {
 // settle waits for what follows an answer: removed containers, edited cards, results on disk.
 func (w *world) settle(r *reckoning) {
 	w.t.Helper()
-	if !soon(func() bool { return len(w.containers()) == 0 }) {
+	if !soon(func() bool { return w.besides() == 0 }) {
 		out, _ := exec.Command("docker", "ps", "-a", "--filter", "label=org.secureclaw.instance="+w.instance(), "--format", "{{.ID}} {{.Status}} {{.CreatedAt}}").Output()
 		r.bad("containers left:\n%s", out)
 	}

@@ -102,7 +102,7 @@ func TestAHundredConversationsAtOnce(t *testing.T) {
 
 	// One person first, one call after the other, each of which starts its container: no more than that is the
 	// engine's part of what the crowd takes.
-	w := startWorld(t, setting{model: model, config: "runner:\n  ready:\n    memory: 0\n"})
+	w := startWorld(t, setting{model: model})
 	first := w.talker("alone")
 	if _, _, err := first.says("one"); err != nil {
 		t.Fatal(err)

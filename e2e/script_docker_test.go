@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,36 +32,46 @@ import (
 //	kill ROLE                    SIGKILL, then waits for its successor
 //	container                    waits until a call runs
 //	appears FILE                 waits until the file is there: the command in the container has begun
-//	containers N                 waits until so many are there, running or not
+//	containers N                 waits until so many are there, running or not, beside those that wait for a call
 //	audit has KIND TEXT…         waits until an entry of the kind holds all texts
 //	audit count N KIND TEXT…     waits until exactly N do
 //	eventually N COMMAND…        the program exits with N at last
 //
+// Those about containers are told twice: with containers that are started for each call, and with such as wait for it.
 // A script that has a model's line talks to it, any other one to the rehearsal model. A file
 // secureclaw.yaml in a script is its configuration. $W is the workspace, $HOMEDIR what it lies in.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+	p := testscript.Params{
 		Dir:                "testdata",
-		Setup:              setupScript,
+		Setup:              setupScript(false),
 		RequireUniqueNames: true,
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"up": cmdUp, "down": cmdDown, "model": cmdModel, "exits": cmdExits, "json": cmdJSON, "card": cmdCard,
 			"crash": cmdCrash, "container": cmdContainer, "appears": cmdAppears, "containers": cmdContainers, "audit": cmdAudit, "eventually": cmdEventually,
 		},
-	})
+	}
+	testscript.Run(t, p)
+	p.Dir, p.Setup = "", setupScript(true)
+	for _, name := range []string{"rehearsal", "kill-running", "kill-runner", "kill-approved", "sigterm-running"} {
+		p.Files = append(p.Files, "testdata/"+name+".txtar")
+	}
+	t.Run("ready", func(t *testing.T) { testscript.Run(t, p) })
 }
 
 type worldKey struct{}
 
 func worldOf(ts *testscript.TestScript) *world { return ts.Value(worldKey{}).(*world) }
 
-func setupScript(env *testscript.Env) error {
+func setupScript(ready bool) func(*testscript.Env) error {
+	return func(env *testscript.Env) error { return setupWorld(env, setting{ready: ready}) }
+}
+
+func setupWorld(env *testscript.Env, s setting) error {
 	t := env.T().(testing.TB)
-	script, err := os.ReadFile("testdata/" + strings.TrimPrefix(t.Name(), "TestScripts/") + ".txtar")
+	script, err := os.ReadFile("testdata/" + path.Base(t.Name()) + ".txtar")
 	if err != nil {
 		return err
 	}
-	var s setting
 	if strings.Contains(string(script), "\nmodel ") {
 		s.model = fake.NewAnthropic(t)
 	}
@@ -76,7 +87,11 @@ func setupScript(env *testscript.Env) error {
 	return nil
 }
 
-func cmdUp(ts *testscript.TestScript, neg bool, args []string) { worldOf(ts).start() }
+func cmdUp(ts *testscript.TestScript, neg bool, args []string) {
+	w := worldOf(ts)
+	w.start()
+	w.isReady("shell")
+}
 
 func cmdDown(ts *testscript.TestScript, neg bool, args []string) { worldOf(ts).stop() }
 
@@ -172,7 +187,7 @@ func cmdContainers(ts *testscript.TestScript, neg bool, args []string) {
 	want, err := strconv.Atoi(args[0])
 	ts.Check(err)
 	w := worldOf(ts)
-	w.eventually(args[0]+" containers", func() bool { return len(w.containers()) == want })
+	w.eventually(args[0]+" containers", func() bool { return w.besides() == want })
 }
 
 func cmdAudit(ts *testscript.TestScript, neg bool, args []string) {

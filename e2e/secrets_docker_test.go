@@ -67,8 +67,12 @@ func (w *world) clean(where, text string) {
 // the container while it runs, not in what the engine shows of it, not in the log of a model that knows one.
 func TestSecretsStayHome(t *testing.T) {
 	t.Parallel()
+	bothWays(t, secretsStayHome)
+}
+
+func secretsStayHome(t *testing.T, ready bool) {
 	model := fake.NewAnthropic(t)
-	w := startWorld(t, setting{model: model, telegram: []int64{owner}})
+	w := startWorld(t, setting{model: model, telegram: []int64{owner}, ready: ready})
 
 	// A user pastes a key, the model repeats it into a command: the audit log keeps the entry without it.
 	key := w.secrets["ANTHROPIC_API_KEY"]
@@ -81,6 +85,7 @@ func TestSecretsStayHome(t *testing.T) {
 		w.clean("the audit log", line)
 	}
 
+	w.isReady("shell")
 	model.Script(calls(shell("touch /tmp/here; sleep 3", 10)), says("done"))
 	talk := w.newTalk("wait a moment")
 	id := w.oneContainer()

@@ -26,7 +26,7 @@ import (
 func BenchmarkTelegramMessage(b *testing.B) {
 	model := fake.NewAnthropic(b)
 	asked := make(chan time.Time, 1)
-	w := newTelegram(b, setting{model: model})
+	w := newTelegram(b, setting{model: model, ready: true})
 	model.Play(func(fake.Request) fake.Step {
 		asked <- time.Now()
 		return says("heard")
@@ -61,7 +61,7 @@ func BenchmarkTelegramMessage(b *testing.B) {
 // BenchmarkTelegramTap measures from a press on "Approve once" to the moment at which the engine has made the container,
 // its own work of making it included, and to its start.
 func BenchmarkTelegramTap(b *testing.B) {
-	w := startTelegram(b, setting{})
+	w := startTelegram(b, setting{ready: true})
 	phone := w.phone(owner)
 	events := newEngineEvents(b, w)
 	var created, started []time.Duration

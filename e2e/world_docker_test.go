@@ -41,6 +41,7 @@ type world struct {
 	program string            // the program file of all its processes
 	secrets map[string]string // by the name in .env
 	env     []string          // of `up`, beside a bare one
+	keeps   bool              // containers wait for calls, as with a configuration that says nothing about it
 	launch  []string          // what starts `up`, when it is not started by us: a program that becomes it
 
 	up    *exec.Cmd
@@ -84,6 +85,9 @@ type setting struct {
 	env    []string
 	// telegram is who may talk to the agent there, the owner first; empty: no messenger.
 	telegram []int64
+	// ready keeps containers that wait for calls, as everybody's installation does; without it each call starts its own,
+	// so that whoever counts containers counts those at work.
+	ready bool
 	// dies is set when the processes are of the build that can end at a named step.
 	dies bool
 }
@@ -95,7 +99,7 @@ func newWorld(t testing.TB, s setting) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := &world{t: t, home: home, model: s.model, program: program(), env: s.env, said: &transcript{}, shown: &transcript{}, secrets: map[string]string{
+	w := &world{t: t, home: home, model: s.model, program: program(), env: s.env, keeps: s.ready, said: &transcript{}, shown: &transcript{}, secrets: map[string]string{
 		"CAPABILITY_SECRET": randomSecret(), "OAUTH_KEY": randomSecret(),
 	}}
 	if s.dies {
@@ -115,6 +119,9 @@ func newWorld(t testing.TB, s setting) *world {
 		fmt.Fprintf(&lines, "%s=%s\n", name, value)
 	}
 	w.write(".env", lines.String())
+	if !s.ready {
+		s.config = cold + s.config
+	}
 	if s.config != "" {
 		w.write("config/secureclaw.yaml", s.config)
 	}
@@ -301,7 +308,7 @@ func (w *world) containers() []string {
 // noContainer waits for the removal that follows a result in the background.
 func (w *world) noContainer() {
 	w.t.Helper()
-	w.eventually("no container is left", func() bool { return len(w.containers()) == 0 })
+	w.eventually("no container is left but those that wait for a call", func() bool { return w.besides() == 0 })
 }
 
 // oneContainer waits until a call runs, and returns its container.
@@ -309,8 +316,7 @@ func (w *world) oneContainer() string {
 	w.t.Helper()
 	var id string
 	w.eventually("a container runs", func() bool {
-		out, _ := exec.Command("docker", "ps", "-q", "--filter", "label=org.secureclaw.instance="+w.instance()).Output()
-		id = strings.TrimSpace(string(out))
+		id = w.busy()
 		return id != ""
 	})
 	return id
