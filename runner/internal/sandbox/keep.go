@@ -138,7 +138,7 @@ func (s *Sandbox) inspectAll(ctx context.Context) {
 // come, none waits.
 func (s *Sandbox) hear(ctx context.Context) {
 	for ctx.Err() == nil {
-		if err := s.follow(ctx); err != nil && ctx.Err() == nil {
+		if err := s.follow(ctx); ctx.Err() == nil {
 			s.log.Debug("no news of the engine", "err", err.Error())
 		}
 		for _, b := range s.pool.empty(true) {
@@ -151,6 +151,7 @@ func (s *Sandbox) hear(ctx context.Context) {
 	}
 }
 
+// follow returns why there are no more news.
 func (s *Sandbox) follow(ctx context.Context) error {
 	c, refusal := s.engine.connect(ctx)
 	if refusal != nil {

@@ -27,7 +27,7 @@ const (
 // beside it (some 3 MiB) is in it.
 const (
 	guessPlain = 10 << 20
-	guessWeb   = 150 << 20
+	guessWeb   = 140 << 20
 	beside     = 4 << 20
 )
 

@@ -142,6 +142,7 @@ func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) err
 		return run.Result{}, &run.Refusal{Code: CodeFence, What: "The call runs already, so nothing ran again.", Why: "Its token has been used."}
 	}
 	defer s.end(t.ID)
+	defer s.wake()
 	b := s.pick(ctx, t, p)
 	if b != nil {
 		timing.Ready, timing.Take = true, time.Since(begin).Microseconds()

@@ -173,8 +173,8 @@ func (s *Sandbox) pick(ctx context.Context, t Task, p place) *box {
 			s.log.Debug("a waiting container is out of date", "container", old.name)
 			s.discard(old)
 		}
-		s.wake()
 		if b == nil {
+			s.wake()
 			return nil
 		}
 		err := b.untouched(ctx)
@@ -182,6 +182,8 @@ func (s *Sandbox) pick(ctx context.Context, t Task, p place) *box {
 			err = errors.New("the engine told that it was touched")
 		}
 		if err == nil {
+			// The next one is started when this call has ended, or goes on for long.
+			time.AfterFunc(settleFor, s.wake)
 			return b
 		}
 		s.log.Warn("a waiting container was not used", "container", b.name, "why", err.Error())
