@@ -54,13 +54,13 @@ func (s *Sandbox) place(ctx context.Context, c *connection, t *Task) (place, *ru
 		return place{}, refusal
 	}
 	// Last of all: what appears in a folder from here on is not covered, and costs the call its result.
-	hidden, veil, refusal := s.hide(ctx, *t)
+	covers, refusal := s.hide(ctx, *t)
 	if refusal != nil {
 		return place{}, refusal
 	}
 	return place{
 		imageID: image.id, entrypoint: image.entrypoint, instance: s.instance, boot: s.boot,
-		deadline: time.Now().Add(t.Timeout), hidden: hidden, veil: veil,
+		deadline: time.Now().Add(t.Timeout), covers: covers,
 	}, nil
 }
 

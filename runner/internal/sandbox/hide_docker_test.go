@@ -30,7 +30,7 @@ func TestCoverOfWhatIsGone(t *testing.T) {
 				if refusal != nil {
 					t.Fatal(*refusal)
 				}
-				config, host := spec(task, place{imageID: image.id, entrypoint: image.entrypoint, instance: b.instance, hidden: [][]covered{{{hidden: h}}}, veil: v})
+				config, host := spec(task, place{imageID: image.id, entrypoint: image.entrypoint, instance: b.instance, covers: covers{hidden: [][]covered{{{hidden: h}}}, veil: v}})
 				made, err := b.c.ContainerCreate(t.Context(), client.ContainerCreateOptions{Config: config, HostConfig: host})
 				if err != nil {
 					t.Fatal(err)

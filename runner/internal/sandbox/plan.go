@@ -29,24 +29,50 @@ func (p *pool) review(now time.Time) (remove []*box, next *order) {
 		return remove, nil
 	}
 	for _, s := range p.missing(now) {
-		// What came once may never come again: it takes free room only.
-		for (s.often || s.kept > 0) && p.held()+s.cost > p.budget {
-			victim, of := p.least(s)
-			if victim == nil {
-				break
-			}
-			p.drop(of, victim)
-			if len(of.boxes) < of.want {
-				of.want = max(len(of.boxes), min(of.kept, 1))
-			}
-			remove = append(remove, victim)
-		}
-		if p.held()+s.cost <= p.budget {
+		gone, ok := p.makeRoom(s)
+		if ok {
 			s.making++
-			return remove, &order{s.form, s.task}
+			return append(remove, gone...), &order{s.form, s.task}
 		}
 	}
 	return remove, nil
+}
+
+// makeRoom takes off what must go for one more container of s, or nothing when that would not be enough.
+func (p *pool) makeRoom(s *shelf) (gone []*box, ok bool) {
+	short := p.held() + s.cost - p.budget
+	if short <= 0 {
+		return nil, true
+	}
+	// What came once may never come again: it takes free room only.
+	if !s.often && s.kept == 0 {
+		return nil, false
+	}
+	have := len(s.boxes) + s.making
+	for _, o := range p.lesser(s) {
+		spare := len(o.boxes)
+		if have > 0 || !o.used.Before(s.used) {
+			spare -= have + 1
+		}
+		for _, b := range o.boxes[:spare] {
+			if short > 0 {
+				gone = append(gone, b)
+				short -= b.cost
+			}
+		}
+	}
+	if short > 0 {
+		return nil, false
+	}
+	for _, b := range gone {
+		for _, o := range p.shelves {
+			if slices.Contains(o.boxes, b) {
+				p.drop(o, b)
+				o.want = max(len(o.boxes), o.kept)
+			}
+		}
+	}
+	return gone, true
 }
 
 // age takes off what is too old or has been idle too long.
@@ -97,16 +123,19 @@ func (p *pool) missing(now time.Time) []*shelf {
 	return short
 }
 
-// least finds what can go for a container of s: one of a form that has several, else of one that was
-// asked for before s was, the longest ago first.
-func (p *pool) least(s *shelf) (victim *box, of *shelf) {
+// lesser lists the forms that have less need of what they hold than s of one more, those first that were
+// asked for longest ago. For the first container of s these are all that were asked for before it; for
+// more, those that have more.
+func (p *pool) lesser(s *shelf) []*shelf {
+	have := len(s.boxes) + s.making
+	var list []*shelf
 	for _, o := range p.shelves {
-		if o == s || len(o.boxes) == 0 || !o.used.Before(s.used) && len(o.boxes) <= len(s.boxes)+s.making+1 {
-			continue
-		}
-		if of == nil || o.used.Before(of.used) {
-			victim, of = o.boxes[0], o
+		switch {
+		case o == s || len(o.boxes) == 0:
+		case have == 0 && o.used.Before(s.used), len(o.boxes) > have+1:
+			list = append(list, o)
 		}
 	}
-	return victim, of
+	slices.SortFunc(list, func(a, b *shelf) int { return cmp.Or(a.used.Compare(b.used), cmp.Compare(a.form, b.form)) })
+	return list
 }

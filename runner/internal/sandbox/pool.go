@@ -19,6 +19,8 @@ const (
 	idleAfter = 10 * time.Minute
 	// calmAfter is when one container less is wanted of a form that never ran out of them.
 	calmAfter = 2 * time.Minute
+	// maxForms is how many forms are remembered, those with containers always.
+	maxForms = 256
 	// maxOfForm is the most containers that wait for tasks of one form.
 	maxOfForm = 8
 )
@@ -74,15 +76,31 @@ func (p *pool) expect(form string, t Task) {
 func (p *pool) shelf(form string, t Task) *shelf {
 	s := p.shelves[form]
 	if s == nil {
+		p.room()
 		s = &shelf{form: form, cost: guessPlain}
 		if t.Kind == kindWeb {
 			s.cost = guessWeb
 		}
 		p.shelves[form] = s
 	}
+	t.Shown = ""
 	t.ID, t.Call, t.Envelope, t.Nonce, t.Timeout, t.Out, t.Refused = "", "", nil, "", 0, nil, nil
 	s.task = t
 	return s
+}
+
+// room forgets the form that nobody has asked for longest when there are too many: claims can differ in
+// numbers, of which there is no end.
+func (p *pool) room() {
+	var oldest *shelf
+	for _, s := range p.shelves {
+		if s.kept == 0 && s.making == 0 && len(s.boxes) == 0 && (oldest == nil || s.used.Before(oldest.used)) {
+			oldest = s
+		}
+	}
+	if len(p.shelves) >= maxForms && oldest != nil {
+		delete(p.shelves, oldest.form)
+	}
 }
 
 // take gives a waiting container of the shape away, nil when there is none, and those of the same form that

@@ -212,6 +212,56 @@ func TestPoolOfManyForms(t *testing.T) {
 	}
 }
 
+// Room is made when that helps, and never for a second browser at the cost of everything else.
+func TestPoolMakesRoomOnlyForWhatFits(t *testing.T) {
+	const mib = 1 << 20
+	p := newPool(256 * mib)
+	p.hear()
+	now := time.Now()
+	for _, name := range []string{"a", "b", "c"} {
+		p.expect(name, poolTask(name))
+	}
+	fill(p, now, 6*mib)
+	web := Task{Kind: kindWeb, Image: "web"}
+	p.expect("web", web)
+	fill(p, now, 141*mib)
+	for range 5 { // browsers are wanted, two and three at once
+		p.take("web", web, shapeNamed("web"), now)
+		p.take("web", web, shapeNamed("web"), now)
+		now = now.Add(time.Second)
+		fill(p, now, 141*mib)
+	}
+	count := map[string]int{}
+	for _, b := range p.each() {
+		name, _, _ := strings.Cut(b.id, "-")
+		count[name]++
+	}
+	if count["a"] != 1 || count["b"] != 1 || count["c"] != 1 || count["web"] != 1 {
+		t.Errorf("there wait %v, want one of each", count)
+	}
+}
+
+// Forms without end are not remembered without end.
+func TestPoolForgetsForms(t *testing.T) {
+	p := newPool(20 << 20)
+	p.hear()
+	now := time.Now()
+	p.expect("usual", poolTask("usual"))
+	for i := range 5000 {
+		name := fmt.Sprint(i)
+		p.take(name, poolTask(name), shapeNamed(name), now)
+		if i%10 == 0 {
+			fill(p, now, 10<<20)
+		}
+		if len(p.shelves) > maxForms {
+			t.Fatalf("%d forms are remembered", len(p.shelves))
+		}
+	}
+	if p.shelves["usual"] == nil {
+		t.Error("the usual form is forgotten")
+	}
+}
+
 // A form for which nothing can be prepared is tried again, ever more seldom.
 func TestPoolRestsAfterFailure(t *testing.T) {
 	p := newPool(100 << 20)
@@ -304,7 +354,9 @@ func TestPoolProperties(t *testing.T) {
 			},
 			"expect":  func(t *rapid.T) { f := rapid.SampledFrom(forms).Draw(t, "form"); p.expect(f, poolTask(f)) },
 			"changes": func(t *rapid.T) { shapes[rapid.SampledFrom(forms).Draw(t, "form")]++ },
-			"time":    func(t *rapid.T) { now = now.Add(time.Duration(rapid.IntRange(0, 900).Draw(t, "seconds")) * time.Second) },
+			"time": func(t *rapid.T) {
+				now = now.Add(time.Duration(rapid.IntRange(0, 900).Draw(t, "seconds")) * time.Second)
+			},
 			"deaf": func(*rapid.T) {
 				for _, b := range p.empty(true) {
 					given[b] = true

@@ -64,6 +64,7 @@ type scan struct {
 	until  time.Time
 	seen   int
 	covers int
+	opened bool // shown lies in something hidden
 
 	// Of the mount at work:
 	source string
@@ -88,6 +89,7 @@ func (s *scan) mount(ctx context.Context, m Mount, shown string) ([]covered, *ru
 	}
 	s.source, s.target, s.globs, s.found = m.Source, m.Target, globs, nil
 	s.shown = s.ownPath(shown)
+	s.opened = s.opened || s.shown != ""
 	fd, err := unix.Open(m.Source, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err == nil {
 		if err = stat(fd, &s.root); err != nil {

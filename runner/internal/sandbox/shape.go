@@ -50,8 +50,10 @@ func shapeOf(t Task, p place) (shape, error) {
 }
 
 // form is a task without what belongs to one call: what its claims and the configuration determine. Tasks
-// of one form have one shape until a folder, an image or what a folder hides changes.
+// of one form have one shape until a folder, an image or what a folder hides changes; but for one that is
+// shown what others are not, for which none waits.
 func form(t Task) (string, error) {
+	t.Shown = ""
 	t.ID, t.Call, t.Envelope, t.Nonce, t.Timeout, t.Out, t.Refused = "", "", nil, "", 0, nil, nil
 	data, err := json.Marshal(t)
 	if err != nil {

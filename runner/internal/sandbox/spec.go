@@ -91,8 +91,7 @@ type place struct {
 	instance   string
 	boot       string
 	deadline   time.Time
-	hidden     [][]covered // for each mount of the task
-	veil       veil
+	covers
 }
 
 // spec builds the engine's create request. It is a pure function, so that a test can hold every

@@ -32,8 +32,10 @@ func examplePlace() place {
 	return place{
 		imageID: "sha256:" + strings.Repeat("ab", 32), entrypoint: []string{"/usr/local/bin/executor-shell"},
 		instance: "0123456789abcdef", boot: "boot-1", deadline: time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC),
-		hidden: [][]covered{1: {{hidden: hidden{rel: ".env"}}, {hidden: hidden{rel: "a:b\nc/.ssh", dir: true}}}},
-		veil:   veil{file: "/state/runner/file", dir: "/state/runner/folder"},
+		covers: covers{
+			hidden: [][]covered{1: {{hidden: hidden{rel: ".env"}}, {hidden: hidden{rel: "a:b\nc/.ssh", dir: true}}}},
+			veil:   veil{file: "/state/runner/file", dir: "/state/runner/folder"},
+		},
 	}
 }
 

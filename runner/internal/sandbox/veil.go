@@ -54,9 +54,17 @@ func makeVeil(dir string) (veil, error) {
 	return v, nil
 }
 
+// covers is what must be hidden from a task: for each of its mounts, and what to put over it. opened says
+// that the task was shown something of it that others of its form do not see.
+type covers struct {
+	hidden [][]covered
+	veil   veil
+	opened bool
+}
+
 // hide finds what each mount of t hides, in the order of t.Mounts, and what to put over it. A mount
 // that the call may write to hides nothing: the user has agreed to that very call.
-func (s *Sandbox) hide(ctx context.Context, t Task) ([][]covered, veil, *run.Refusal) {
+func (s *Sandbox) hide(ctx context.Context, t Task) (covers, *run.Refusal) {
 	search := scan{bounds: s.bounds, until: time.Now().Add(s.bounds.time)}
 	all := make([][]covered, len(t.Mounts))
 	for i, m := range t.Mounts {
@@ -65,16 +73,16 @@ func (s *Sandbox) hide(ctx context.Context, t Task) ([][]covered, veil, *run.Ref
 		}
 		found, refusal := search.mount(ctx, m, t.Shown)
 		if refusal != nil {
-			return nil, veil{}, refusal
+			return covers{}, refusal
 		}
 		all[i] = found
 	}
 	if search.covers == 0 {
-		return all, veil{}, nil
+		return covers{hidden: all, opened: search.opened}, nil
 	}
 	v, err := makeVeil(s.dir)
 	if err != nil {
-		return nil, veil{}, &run.Refusal{
+		return covers{}, &run.Refusal{
 			Code: CodeHide,
 			What: "There is nothing to cover secrets with, so nothing ran.",
 			Why:  fmt.Sprintf("%.300v.", err),
@@ -82,7 +90,7 @@ func (s *Sandbox) hide(ctx context.Context, t Task) ([][]covered, veil, *run.Ref
 		}
 	}
 	s.log.Debug("hidden", "call", t.Call, "covers", search.covers, "names", search.seen)
-	return all, v, nil
+	return covers{all, v, search.opened}, nil
 }
 
 // exposed looks again when the call is over, and says why its result must not be passed on: a secret
@@ -90,7 +98,7 @@ func (s *Sandbox) hide(ctx context.Context, t Task) ([][]covered, veil, *run.Ref
 // as editors do that save by renaming. A command may wait for that, but it has no other way out than
 // its result.
 func (s *Sandbox) exposed(ctx context.Context, t Task, before [][]covered) string {
-	after, _, refusal := s.hide(context.WithoutCancel(ctx), t)
+	after, refusal := s.hide(context.WithoutCancel(ctx), t)
 	if refusal != nil {
 		return "It ended, but its result is withheld, for it may hold a secret. " + refusal.What + " " + refusal.Why
 	}
@@ -99,7 +107,7 @@ func (s *Sandbox) exposed(ctx context.Context, t Task, before [][]covered) strin
 		for _, h := range before[i] {
 			known[h.hidden] = true
 		}
-		for _, h := range after[i] {
+		for _, h := range after.hidden[i] {
 			if !known[h.hidden] {
 				return fmt.Sprintf("It ended, but its result is withheld: %.200q looks like a secret and was made or replaced meanwhile, so the call may have read it. Try again.", m.Target+"/"+h.rel)
 			}

@@ -156,7 +156,7 @@ func changed(want, got *api.InspectResponse) string {
 
 // pick returns a waiting container for t at p, ready to get its task, or nil: then one is started.
 func (s *Sandbox) pick(ctx context.Context, t Task, p place) *box {
-	if s.pool.budget == 0 {
+	if s.pool.budget == 0 || p.opened {
 		return nil
 	}
 	want, err := shapeOf(t, p)
