@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/secureclaw/secureclaw/internal/capability"
+	"github.com/secureclaw/secureclaw/internal/config"
 	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/internal/strict"
 )
@@ -28,12 +29,19 @@ func secretFiles() []string {
 }
 
 // hideBed is a runner on the shipped executors, and a workspace of secrets and one plain file.
-func hideBed(t *testing.T) (*bed, string) {
+func hideBed(t *testing.T, keep config.Bytes) (*bed, string) {
 	t.Helper()
 	cfg := dockerConfig(t)
+	cfg.Runner.Ready.Memory = keep
 	for kind, e := range cfg.Executors {
 		e.Image = "secureclaw/executor-" + kind + ":latest"
 		e.Mounts = []string{"workspace"}
+		if kind == kindWeb {
+			delete(cfg.Executors, kind) // not asked for here, and its browser takes long to be ready
+			continue
+		}
+		// As the claims are, so that the usual calls are these.
+		e.CPUs, e.Pids = 0.5, 32
 		cfg.Executors[kind] = e
 	}
 	cfg.Mounts[0].Hide = nil // nobody decided: the built-in list
@@ -67,6 +75,7 @@ func (b *bed) call(t *testing.T, tool, mode string, input any) run.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.prepared(t, claims.Audience)
 	order := b.order(t, claims, string(data))
 	events := b.ask(t, run.Request{Run: &order})
 	return events[len(events)-1]
@@ -83,13 +92,20 @@ func output(t *testing.T, e run.Event) string {
 
 func (b *bed) shell(t *testing.T, access, command string) string {
 	t.Helper()
+	return output(t, b.shellEvent(t, access, command))
+}
+
+func (b *bed) shellEvent(t *testing.T, access, command string) run.Event {
+	t.Helper()
 	mode := map[string]string{run.AccessRead: "ro", run.AccessWrite: "rw"}[access]
-	return output(t, b.call(t, run.ToolShell, mode, run.Shell{Command: command, WorkingDirectory: "/workspace", TimeoutSeconds: 20, Access: access}))
+	return b.call(t, run.ToolShell, mode, run.Shell{Command: command, WorkingDirectory: "/workspace", TimeoutSeconds: 20, Access: access})
 }
 
 // Whatever a command that runs unasked tries, it gets no byte of a secret, and it learns why.
-func TestCommandsDoNotReadSecrets(t *testing.T) {
-	b, work := hideBed(t)
+func TestCommandsDoNotReadSecrets(t *testing.T) { bothWays(t, commandsDoNotReadSecrets) }
+
+func commandsDoNotReadSecrets(t *testing.T, keep config.Bytes) {
+	b, work := hideBed(t, keep)
 	if err := os.Symlink("../.env", filepath.Join(work, "sub", "link")); err != nil {
 		t.Fatal(err)
 	}
@@ -115,8 +131,9 @@ func TestCommandsDoNotReadSecrets(t *testing.T) {
 		"other letter case": "cat .ENV.local .Env SUB/.ssh/id_rsa sub/server.pem",
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := b.shell(t, run.AccessRead, command)
-			if strings.Contains(got, hiddenWord) {
+			e := b.shellEvent(t, run.AccessRead, command)
+			b.came(t, e.Result)
+			if got := output(t, e); strings.Contains(got, hiddenWord) {
 				t.Errorf("%s shows a secret:\n%s", command, got)
 			}
 		})
@@ -136,7 +153,7 @@ func TestCommandsDoNotReadSecrets(t *testing.T) {
 
 // The user agreed to the call, or the policy judged its one path: nothing is covered.
 func TestAgreedCallsReadSecrets(t *testing.T) {
-	b, work := hideBed(t)
+	b, work := hideBed(t, 0)
 	if err := os.Chmod(filepath.Join(work, ".env"), 0o666); err != nil { // tools run as user 1000
 		t.Fatal(err)
 	}
@@ -162,11 +179,17 @@ func TestAgreedCallsReadSecrets(t *testing.T) {
 
 // A search that runs unasked skips secrets and says that it did. One that names a secret, which the
 // policy asks about, finds it, and no other.
-func TestSearchesDoNotReadSecrets(t *testing.T) {
-	b, _ := hideBed(t)
+func TestSearchesDoNotReadSecrets(t *testing.T) { bothWays(t, searchesDoNotReadSecrets) }
+
+func searchesDoNotReadSecrets(t *testing.T, keep config.Bytes) {
+	b, _ := hideBed(t, keep)
 	search := func(path string) string {
 		t.Helper()
-		return output(t, b.call(t, run.ToolSearchFiles, "ro", run.SearchFiles{Pattern: "CANARY|plain", Path: path}))
+		e := b.call(t, run.ToolSearchFiles, "ro", run.SearchFiles{Pattern: "CANARY|plain", Path: path})
+		if path == "/workspace" { // another path may show what this one hides
+			b.came(t, e.Result)
+		}
+		return output(t, e)
 	}
 	for _, path := range []string{"/workspace", "/workspace/sub", "/workspace/a/b"} {
 		if got := search(path); strings.Contains(got, hiddenWord) {
@@ -187,8 +210,10 @@ func TestSearchesDoNotReadSecrets(t *testing.T) {
 }
 
 // Nothing is remembered: what the user makes between two calls is hidden from the second.
-func TestNewSecretsAreHidden(t *testing.T) {
-	b, work := hideBed(t)
+func TestNewSecretsAreHidden(t *testing.T) { bothWays(t, newSecretsAreHidden) }
+
+func newSecretsAreHidden(t *testing.T, keep config.Bytes) {
+	b, work := hideBed(t, keep)
 	if got := b.shell(t, run.AccessRead, "cat later/.env.production"); !strings.Contains(got, "No such file") {
 		t.Fatalf("before: %s", got)
 	}
@@ -208,8 +233,10 @@ func TestNewSecretsAreHidden(t *testing.T) {
 
 // What the papers call limits is what happens: a link's target and a second name are judged by
 // their own names, and so is what git stored.
-func TestLimitsOfHiding(t *testing.T) {
-	b, work := hideBed(t)
+func TestLimitsOfHiding(t *testing.T) { bothWays(t, limitsOfHiding) }
+
+func limitsOfHiding(t *testing.T, keep config.Bytes) {
+	b, work := hideBed(t, keep)
 	put(t, filepath.Join(work, "config", "real"), "BEHIND-A-LINK\n")
 	if err := os.Symlink("config/real", filepath.Join(work, ".env.link")); err != nil {
 		t.Fatal(err)
@@ -236,7 +263,7 @@ func TestLimitsOfHiding(t *testing.T) {
 
 // Sockets and FIFOs with such names are covered as files are: opening one waits for nobody.
 func TestSpecialFilesAreHidden(t *testing.T) {
-	b, work := hideBed(t)
+	b, work := hideBed(t, 0)
 	if err := unix.Mkfifo(filepath.Join(work, ".env.fifo"), 0o666); err != nil {
 		t.Fatal(err)
 	}
@@ -246,7 +273,7 @@ func TestSpecialFilesAreHidden(t *testing.T) {
 }
 
 func TestExplicitlyNothingIsHidden(t *testing.T) {
-	b, _ := hideBed(t)
+	b, _ := hideBed(t, 0)
 	b.cfg.Mounts[0].Hide = []string{}
 	if got := b.shell(t, run.AccessRead, "cat .env"); !strings.Contains(got, hiddenWord) {
 		t.Errorf("output = %s, want the file: hide is []", got)
@@ -278,7 +305,7 @@ func TestUnhideableRefuses(t *testing.T) {
 		}, "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, work := hideBed(t)
+			b, work := hideBed(t, 0)
 			tc.make(t, work)
 			e := b.call(t, run.ToolShell, "ro", run.Shell{Command: "true", WorkingDirectory: "/workspace", TimeoutSeconds: 5, Access: run.AccessRead})
 			if e.Refusal == nil || e.Refusal.Code != "hide" || !strings.Contains(e.Refusal.Why, tc.why) || e.Refusal.Fix == "" {
@@ -293,7 +320,9 @@ func TestUnhideableRefuses(t *testing.T) {
 }
 
 // A command can wait for the user to save a secret. It sees it then, and nobody sees what it says.
-func TestSecretsThatAppearMeanwhile(t *testing.T) {
+func TestSecretsThatAppearMeanwhile(t *testing.T) { bothWays(t, secretsThatAppearMeanwhile) }
+
+func secretsThatAppearMeanwhile(t *testing.T, keep config.Bytes) {
 	for name, happen := range map[string]func(t *testing.T, work string){
 		"made":     func(t *testing.T, work string) { put(t, filepath.Join(work, "sub", ".env.new"), hiddenWord) },
 		"replaced": func(t *testing.T, work string) { replace(t, filepath.Join(work, ".env")) },
@@ -305,7 +334,7 @@ func TestSecretsThatAppearMeanwhile(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b, work := hideBed(t)
+			b, work := hideBed(t, keep)
 			claims := workClaims()
 			claims.TimeoutMS, claims.Memory = 25_000, 256<<20
 			claims.Mounts = []capability.Mount{{Name: "workspace", Mode: "ro"}}
@@ -316,6 +345,7 @@ func TestSecretsThatAppearMeanwhile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			b.prepared(t, "shell")
 			done, _ := b.start(t, claims, string(input)) // the container lives
 			happen(t, work)
 			put(t, filepath.Join(work, "go"), "")
@@ -323,15 +353,17 @@ func TestSecretsThatAppearMeanwhile(t *testing.T) {
 			if len(events) != 1 || events[0].Result == nil {
 				t.Fatalf("events = %+v, want a result", events)
 			}
+			b.came(t, events[0].Result)
 			if r := events[0].Result; r.Outcome != run.Broken || r.Output != nil || !strings.Contains(r.Detail, "withheld") {
 				t.Errorf("result = %+v, output %+v, want it withheld", r, r.Output)
 			}
 		})
 	}
-	b, work := hideBed(t)
+	b, work := hideBed(t, keep)
 	claims := workClaims()
 	claims.TimeoutMS, claims.Memory = 25_000, 256<<20
 	claims.Mounts = []capability.Mount{{Name: "workspace", Mode: "ro"}}
+	b.prepared(t, "shell")
 	done, _ := b.start(t, claims, `{"access":"read","command":"until [ -e go ]; do sleep 0.05; done; cat plain .env","timeout_seconds":20,"working_directory":"/workspace"}`)
 	put(t, filepath.Join(work, ".env"), hiddenWord) // in place: the cover holds
 	if err := os.Remove(filepath.Join(work, ".ENV.local")); err != nil {

@@ -8,15 +8,18 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secureclaw/secureclaw/internal/config"
 	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/internal/strict"
 	"github.com/secureclaw/secureclaw/runner/internal/egress"
 )
 
 // The streams of a hostile executor end with its task, and no word in them makes them another's.
-func TestHostileStreams(t *testing.T) {
+func TestHostileStreams(t *testing.T) { bothWays(t, hostileStreams) }
+
+func hostileStreams(t *testing.T, keep config.Bytes) {
 	limits := func(l *egress.Limits) { l.Hello, l.Idle = 2*time.Second, 2*time.Second }
-	b, w, _ := hostileBed(t, limits)
+	b, w, _ := hostileBed(t, keep, limits)
 	good := string(hello{SNI: []string{"example.com"}}.bytes("example.com"))
 	tests := map[string]func(t *testing.T, c ssrfCase, r *record){
 		"S274": func(t *testing.T, c ssrfCase, r *record) {

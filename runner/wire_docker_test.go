@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/secureclaw/secureclaw/internal/config"
 	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/internal/strict"
 	"github.com/secureclaw/secureclaw/runner/internal/egress"
@@ -54,10 +55,12 @@ func (b *bed) play(tb testing.TB, host string, timeout time.Duration, script ...
 	tb.Helper()
 	claims := pageClaims(tb, b.cfg, host)
 	claims.TimeoutMS = timeout.Milliseconds()
+	b.prepared(tb, kindWeb)
 	v := b.visitWith(tb, claims, scripted(tb, host, script))
 	if v.refusal != nil {
 		tb.Fatalf("refused: %+v", *v.refusal)
 	}
+	b.came(tb, v.result)
 	var said []string
 	if v.result != nil && v.result.Output != nil {
 		if err := strict.Decode(v.result.Output.Value, &said); err != nil {
@@ -91,13 +94,16 @@ func sending(stream int, data string, cut int) steps {
 const connectExample = "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"
 
 // hostileBed is a runner whose web executor is hostile, in a world that records raw bytes.
-func hostileBed(tb testing.TB, limits func(*egress.Limits)) (*bed, *world, *record) {
+func hostileBed(tb testing.TB, keep config.Bytes, limits func(*egress.Limits)) (*bed, *world, *record) {
 	tb.Helper()
 	w := newWorld(tb, newAuthority(tb), nil)
 	r := &record{}
 	w.good.serveRaw(r.serve)
 	w.evil.serveRaw(r.serve)
-	return newBedWith(tb, browserConfig(tb, hostileImage(tb)), limited(w.seam(), limits)), w, r
+	cfg := browserConfig(tb, hostileImage(tb))
+	cfg.Executors = map[string]config.Executor{kindWeb: cfg.Executors[kindWeb]}
+	cfg.Runner.Ready.Memory = keep
+	return newBedWith(tb, cfg, limited(w.seam(), limits)), w, r
 }
 
 func limited(s seams, limits func(*egress.Limits)) seams {
@@ -161,8 +167,10 @@ func told(v visit, code string) (n int64) {
 
 // What a taken over executor says to the proxy instead of a correct CONNECT is refused with its code,
 // told, and reaches nobody; the answer says nothing back.
-func TestHostileRequests(t *testing.T) {
-	b, w, r := hostileBed(t, nil)
+func TestHostileRequests(t *testing.T) { bothWays(t, hostileRequests) }
+
+func hostileRequests(t *testing.T, keep config.Bytes) {
+	b, w, r := hostileBed(t, keep, nil)
 	for _, c := range cases(t, "http", 8) {
 		t.Run(c.ID, func(t *testing.T) {
 			var raw string
@@ -196,8 +204,10 @@ func refusedOutside(t *testing.T, c ssrfCase, w *world, r *record) {
 }
 
 // After a CONNECT that was taken the first bytes decide, and not one of them leaves before.
-func TestHostileHellos(t *testing.T) {
-	b, w, _ := hostileBed(t, func(l *egress.Limits) { l.Hello = time.Second })
+func TestHostileHellos(t *testing.T) { bothWays(t, hostileHellos) }
+
+func hostileHellos(t *testing.T, keep config.Bytes) {
+	b, w, _ := hostileBed(t, keep, func(l *egress.Limits) { l.Hello = time.Second })
 	for _, c := range cases(t, "tls", 16) {
 		t.Run(c.ID, func(t *testing.T) {
 			r := &record{}
@@ -240,8 +250,10 @@ func TestHostileHellos(t *testing.T) {
 }
 
 // Upload is capped, per stream and per task, whatever the stream pretends to be.
-func TestHostileUpload(t *testing.T) {
-	b, _, r := hostileBed(t, nil)
+func TestHostileUpload(t *testing.T) { bothWays(t, hostileUpload) }
+
+func hostileUpload(t *testing.T, keep config.Bytes) {
+	b, _, r := hostileBed(t, keep, nil)
 	good := string(hello{SNI: []string{"example.com"}}.bytes("example.com"))
 	var script []steps
 	for i := 1; i <= 8; i++ {
@@ -258,8 +270,10 @@ func TestHostileUpload(t *testing.T) {
 }
 
 // The container has nothing but loopback, no secret, and only the names of its task.
-func TestHostileContainer(t *testing.T) {
-	b, _, _ := hostileBed(t, nil)
+func TestHostileContainer(t *testing.T) { bothWays(t, hostileContainer) }
+
+func hostileContainer(t *testing.T, keep config.Bytes) {
+	b, _, _ := hostileBed(t, keep, nil)
 	v, said := b.play(t, "site.example.com", 20*time.Second, on(0, "net", true), on(0, "env", true))
 	if len(said) != 2 || strings.Count(said[0], "\n") != 3 || !strings.Contains(said[0], "lo:") {
 		t.Errorf("the container's interfaces: %q, want lo alone", said)

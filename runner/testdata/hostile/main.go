@@ -50,6 +50,7 @@ func main() {
 	out := os.Stdout
 	os.Stdout = os.Stderr
 	in := bufio.NewReader(os.Stdin)
+	os.Stderr.WriteString(run.ReadyLine + "\n")
 	line, err := in.ReadBytes('\n')
 	var envelope run.Envelope
 	var task run.Task
