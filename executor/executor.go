@@ -10,7 +10,7 @@
 // and for these very task bytes, that every task gets an answer by its deadline, and that what a
 // command prints is data: stdout belongs to this process alone, and no process that it starts can
 // open, inherit or trace it. It refuses a task for a root that the token does not name, a limit that
-// is zero, and a tool that it does not have.
+// is zero, a tool that it does not have, and every task in a container that has a network.
 //
 // A program calls [Seal] before anything else and then [Serve]. It is made to be process 1 of a
 // container with no network, no capabilities and a read-only root, on Linux; it does not replace them.
@@ -24,6 +24,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path"
 	"sync"
 	"time"
@@ -70,6 +71,8 @@ type Options struct {
 	// Orphans says that the tools start processes whose children they do not know, and wait for their
 	// own: the ends of the others are taken here.
 	Orphans bool
+
+	refusal error // why this process runs nothing
 }
 
 // Tool does one call. It returns soon after ctx ends, with what it has until then.
@@ -97,7 +100,13 @@ func Serve(o Options) int {
 		defer close(stop)
 		adopting.Go(func() { adopt(stop) })
 	}
-	go o.prepare()
+	var network error
+	if os.Getpid() == 1 { // else this is no container, but a test
+		network = lonely(networkFolder)
+	}
+	if network == nil {
+		go o.prepare()
+	}
 	in := bufio.NewReader(o.Stdin)
 	envelope, err := strict.ReadLine(in, MaxLine)
 	// The buffer may hold what came behind the line, so it and not Stdin goes on.
@@ -105,6 +114,7 @@ func Serve(o Options) int {
 	if carryErr != nil {
 		return 1
 	}
+	o.refusal = network
 	line, err := o.serve(envelope, err)
 	if err != nil {
 		return 1
@@ -166,6 +176,9 @@ func (o Options) output(envelope []byte, noEnvelope error) (out run.Output, nonc
 	accepted, err := Accept(envelope, o.Kind, o.Key, o.Now)
 	if err != nil {
 		return run.Output{Call: accepted.Call, Status: run.OutputRefused, Error: err.Error()}, accepted.Nonce
+	}
+	if o.refusal != nil {
+		return run.Output{Call: accepted.Call, Status: run.OutputRefused, Error: o.refusal.Error()}, accepted.Nonce
 	}
 	tool := o.Tools[accepted.Tool]
 	if tool == nil {

@@ -35,10 +35,17 @@ func build(t *testing.T) string {
 // contained runs the command as process 1 of a container as the runner makes them.
 func contained(t *testing.T, program, command string, limit time.Duration) (run.Output, run.ShellResult) {
 	t.Helper()
+	out := inNetwork(t, "none", program, command, limit)
+	return out, result(t, out)
+}
+
+// inNetwork is contained in a network of the engine's.
+func inNetwork(t *testing.T, network, program, command string, limit time.Duration) run.Output {
+	t.Helper()
 	key, line := envelope(t, sh("/tmp", command), limit)
 	ctx, cancel := context.WithTimeout(t.Context(), limit+30*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "docker", "run", "--rm", "-i", "--network=none", "--read-only", "--user=1000:1000",
+	cmd := exec.CommandContext(ctx, "docker", "run", "--rm", "-i", "--network="+network, "--read-only", "--user=1000:1000",
 		"--cap-drop=ALL", "--security-opt=no-new-privileges", "--pids-limit=64", "--memory=256m", "--memory-swap=256m",
 		"--tmpfs=/tmp:noexec,nosuid,nodev,size=16m,uid=1000,gid=1000,mode=700", "--log-driver=none",
 		"--volume="+program+":/executor:ro", "--env="+executor.KeyVariable+"="+key, image)
@@ -56,7 +63,16 @@ func contained(t *testing.T, program, command string, limit time.Duration) (run.
 	if err := strict.Decode(raw[:len(raw)-1], &out); err != nil {
 		t.Fatalf("%.100s wrote %.300q: %v", command, raw, err)
 	}
-	return out, result(t, out)
+	return out
+}
+
+// An engine that gives a container a network all the same gets nothing run in it.
+func TestContainerWithANetworkRunsNothing(t *testing.T) {
+	program := build(t)
+	out := inNetwork(t, "host", program, "echo here", 20*time.Second)
+	if out.Status != run.OutputRefused || !strings.Contains(out.Error, "has a network") || out.Value != nil {
+		t.Errorf("a command in the host's network: %+v, want a refusal that names it", out)
+	}
 }
 
 // Process 1 can be neither opened, nor read, nor killed by what it runs.
