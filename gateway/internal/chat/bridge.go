@@ -100,6 +100,9 @@ func (b *bridge) message(ctx context.Context, in wire.Message) {
 		b.fault(in.ID, "busy", fmt.Sprintf("%d messages wait in this session already; stop it or wait", maxWaiting))
 		return
 	}
+	if forModel(msg) {
+		d.foresee(msg)
+	}
 	fresh, err := d.accept(ctx, msg)
 	if err != nil {
 		b.fault(in.ID, "store", "the message could not be stored, so it will not run: "+err.Error())

@@ -61,6 +61,16 @@ func (d *Desk) room(session claw.SessionID) bool {
 	return l == nil || len(l.waiting) < maxWaiting
 }
 
+// foresee says that a message comes, if nothing of its session stands before it.
+func (d *Desk) foresee(msg claw.Message) {
+	d.mu.Lock()
+	idle := d.lanes[msg.Session] == nil
+	d.mu.Unlock()
+	if idle {
+		d.o.Foresee(msg)
+	}
+}
+
 // enqueue puts a job behind the others of its session and makes sure that somebody works on them.
 func (d *Desk) enqueue(ctx context.Context, j job) {
 	d.mu.Lock()

@@ -77,7 +77,8 @@ func (m *Memory) find(ctx context.Context, owner string, s search) ([]claw.Memor
 	if s.category != "" {
 		with = []string{categoryTerm(s.category)}
 	}
-	probes, err := m.probe(ctx, scope, terms, with, s.relevant)
+	in := m.index(ctx, owner, scope)
+	probes, err := probeAll(ctx, in, scope, terms, with, s.relevant)
 	if err != nil {
 		return nil, err
 	}
@@ -87,18 +88,18 @@ func (m *Memory) find(ctx context.Context, owner string, s search) ([]claw.Memor
 			weights[place] += p.weight
 		}
 	}
-	if err := m.cross(ctx, scope, probes, with, weights); err != nil {
+	if err := cross(ctx, in, scope, probes, with, weights); err != nil {
 		return nil, err
 	}
 	if !s.relevant && !s.whole && len(weights) < s.limit {
-		if err := m.heads(ctx, scope, terms, with, s.limit, weights); err != nil {
+		if err := heads(ctx, in, scope, terms, with, s.limit, weights); err != nil {
 			return nil, err
 		}
 	}
 	places := slices.SortedFunc(maps.Keys(weights), func(a, b int64) int {
 		return cmp.Or(cmp.Compare(weights[b], weights[a]), cmp.Compare(b, a))
 	})
-	leads, err := m.o.Store.MemoryLeads(ctx, places[:min(len(places), maxCandidates)])
+	leads, err := in.MemoryLeads(ctx, places[:min(len(places), maxCandidates)])
 	if err != nil {
 		return nil, err
 	}
@@ -208,11 +209,12 @@ func isNumber(term string) bool {
 	return !strings.ContainsFunc(term, func(r rune) bool { return !unicode.IsDigit(r) })
 }
 
-func (m *Memory) probe(ctx context.Context, scope Scope, terms, with []string, relevant bool) ([]probe, error) {
+// probeAll looks up each term.
+func probeAll(ctx context.Context, in index, scope Scope, terms, with []string, relevant bool) ([]probe, error) {
 	limit := min(max(probeBudget/len(terms), minProbe), maxProbe)
 	probes := make([]probe, len(terms))
 	err := sideBySide(len(terms), func(i int) error {
-		places, err := m.o.Store.MemoryPlaces(ctx, append([]string{terms[i]}, with...), false, scope.First, scope.Last, limit)
+		places, err := in.MemoryPlaces(ctx, append([]string{terms[i]}, with...), false, scope.First, scope.Last, limit)
 		if err != nil {
 			return err
 		}
@@ -254,7 +256,7 @@ func sideBySide(n int, do func(i int) error) error {
 
 // cross adds what has several terms of which none is rare. How far back it looks depends on how common the
 // rarer one is: a word that stands in every thirtieth memory is looked for among all of 75,000.
-func (m *Memory) cross(ctx context.Context, scope Scope, probes []probe, with []string, weights map[int64]float64) error {
+func cross(ctx context.Context, in index, scope Scope, probes []probe, with []string, weights map[int64]float64) error {
 	var common []probe
 	for _, p := range probes {
 		if !p.all {
@@ -281,7 +283,7 @@ func (m *Memory) cross(ctx context.Context, scope Scope, probes []probe, with []
 		}
 		every := float64(scope.Last-scope.First+1) / sets[i][0].df
 		from := max(scope.First, scope.Last-int64(crossSteps*every))
-		found[i], err = m.o.Store.MemoryPlaces(ctx, terms, false, from, scope.Last, minProbe)
+		found[i], err = in.MemoryPlaces(ctx, terms, false, from, scope.Last, minProbe)
 		return err
 	})
 	for i, places := range found {
@@ -295,7 +297,7 @@ func (m *Memory) cross(ctx context.Context, scope Scope, probes []probe, with []
 // heads adds memories with words that begin like those of the query, for want of better ones. The index has the
 // heads of three letters and of four; to gather all words behind a longer one takes 20 ms if one of them is
 // common. Of such a one the newest that begin with four of its letters are looked at.
-func (m *Memory) heads(ctx context.Context, scope Scope, terms, with []string, limit int, weights map[int64]float64) error {
+func heads(ctx context.Context, in index, scope Scope, terms, with []string, limit int, weights map[int64]float64) error {
 	for _, term := range terms[:min(len(terms), 4)] {
 		head, most := []rune(term), limit
 		if len(head) < 3 {
@@ -304,12 +306,12 @@ func (m *Memory) heads(ctx context.Context, scope Scope, terms, with []string, l
 		if len(head) > indexedHead {
 			head, most = head[:indexedHead], maxCandidates
 		}
-		places, err := m.o.Store.MemoryPlaces(ctx, append(slices.Clone(with), string(head)), true, scope.First, scope.Last, most)
+		places, err := in.MemoryPlaces(ctx, append(slices.Clone(with), string(head)), true, scope.First, scope.Last, most)
 		if err != nil {
 			return err
 		}
 		if string(head) != term {
-			leads, err := m.o.Store.MemoryLeads(ctx, places)
+			leads, err := in.MemoryLeads(ctx, places)
 			if err != nil {
 				return err
 			}

@@ -71,6 +71,8 @@ type Store interface {
 	// last term may be the head of one, if prefix says so.
 	MemoryPlaces(ctx context.Context, terms []string, prefix bool, from, last int64, limit int) ([]int64, error)
 	MemoryLeads(ctx context.Context, places []int64) ([]Lead, error)
+	// MemoryLeadsBetween are those of the memories from a place to a last one, at most limit, the oldest first.
+	MemoryLeadsBetween(ctx context.Context, from, last int64, limit int) ([]Lead, error)
 	// MemoriesByID returns those that are there, in the order of the ids.
 	MemoriesByID(ctx context.Context, ids []int64) ([]claw.Memory, error)
 	MemoryVersions(ctx context.Context, id int64) ([]Version, error)
@@ -98,6 +100,11 @@ type Memory struct {
 
 	// edits counts how often the words of memories that were there may have changed.
 	edits atomic.Int64
+	// changes counts how often the memories may have changed at all.
+	changes atomic.Int64
+
+	shelves    shelves
+	foresights foresights
 
 	saving sync.Mutex // between the look for a duplicate and the save nobody saves
 
@@ -135,7 +142,14 @@ func (m *Memory) Close() error {
 // Recall returns the few memories that are of use for a message, the most useful first: at most
 // maxRecalled that have to do with its words, and as many of what is always to be known of the user.
 func (m *Memory) Recall(ctx context.Context, origin claw.Origin, text string) ([]claw.Memory, error) {
-	owner := m.o.Owner(origin)
+	found, err := m.recalled(ctx, m.o.Owner(origin), text)
+	if err == nil {
+		m.touch(found)
+	}
+	return found, err
+}
+
+func (m *Memory) recall(ctx context.Context, owner, text string) ([]claw.Memory, error) {
 	found, err := m.find(ctx, owner, search{text: text, limit: maxRecalled, relevant: true})
 	if err != nil {
 		return nil, err
@@ -150,7 +164,6 @@ func (m *Memory) Recall(ctx context.Context, origin claw.Origin, text string) ([
 			break
 		}
 	}
-	m.touch(found)
 	return found, nil
 }
 
@@ -255,6 +268,8 @@ func (m *Memory) Forget(ctx context.Context, owner string, ids []int64) (int, er
 	m.saving.Lock() // a merge into what goes must come before or after
 	defer m.saving.Unlock()
 	defer m.edits.Add(1) // after an error too: it may be done all the same
+	defer m.changes.Add(1)
+	defer m.shelves.drop(owner)
 	return m.o.Store.ForgetMemories(ctx, owner, ids, func(o claw.Origin) bool { return m.o.Owner(o) == owner })
 }
 
@@ -292,6 +307,7 @@ func (m *Memory) Save(ctx context.Context, mem claw.Memory) (Saved, error) {
 
 	m.saving.Lock()
 	defer m.saving.Unlock()
+	defer m.changes.Add(1)
 	old, found, err := m.duplicate(ctx, mem)
 	if err != nil {
 		return Saved{}, err
@@ -368,6 +384,11 @@ const gathering = 2 * time.Second
 
 // touch notes that memories were read by a model.
 func (m *Memory) touch(memories []claw.Memory) {
+	for _, mem := range memories {
+		if s := m.shelves.get(mem.Owner); s != nil {
+			s.touch(mem.ID, m.o.Now())
+		}
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if len(memories) == 0 || m.closed {

@@ -274,11 +274,22 @@ func (db *DB) MemoryLeads(ctx context.Context, places []int64) ([]memory.Lead, e
 		return nil, err
 	}
 	rows, err := db.memory.leads.QueryContext(ctx, string(list))
+	return leads(rows, err, len(places))
+}
+
+// MemoryLeadsBetween returns those of the memories from a place to a last one, at most limit, the oldest first.
+func (db *DB) MemoryLeadsBetween(ctx context.Context, from, last int64, limit int) ([]memory.Lead, error) {
+	rows, err := db.read.QueryContext(ctx, `SELECT id, place, terms, coalesce(updated, created), used FROM memories
+		WHERE place BETWEEN ? AND ? ORDER BY place LIMIT ?`, from, last, limit)
+	return leads(rows, err, limit)
+}
+
+func leads(rows *sql.Rows, err error, most int) ([]memory.Lead, error) {
 	if err != nil {
 		return nil, explain(err)
 	}
 	defer rows.Close()
-	out := make([]memory.Lead, 0, len(places))
+	out := make([]memory.Lead, 0, most)
 	for rows.Next() {
 		var l memory.Lead
 		var changed, used sql.NullInt64
