@@ -64,7 +64,7 @@ func TestChaos(t *testing.T) {
 	people := []int64{owner, guest, owner + 10, owner + 11, owner + 12}
 	c := &chaos{
 		t: t, seed: seed, random: rand.New(rand.NewPCG(seed, 0)), folder: folder, kills: map[string]int{},
-		w: startTelegram(t, setting{dies: true, telegram: people, env: []string{"FAILPOINT_DIR=" + folder}}),
+		w: startTelegram(t, setting{dies: true, ready: true, telegram: people, env: []string{"FAILPOINT_DIR=" + folder}}),
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

@@ -21,6 +21,8 @@ type step struct {
 	// twice is set when the death comes between Telegram's taking a message and our storing that it did: that
 	// one message may be shown again.
 	twice bool
+	// ready is set when containers wait for the calls.
+	ready bool
 	// hits are the times it is reached at which it ends the process, one life of an installation each; none means the first.
 	hits []int
 }
@@ -49,6 +51,8 @@ func steps() []step {
 		{name: "runner.created", role: "runner"},
 		{name: "runner.started", role: "runner"},
 		{name: "runner.output", role: "runner", hits: []int{1, 3}},
+		{name: "runner.started", role: "runner", ready: true, hits: []int{2}}, // a container that waited was taken
+		{name: "runner.output", role: "runner", ready: true, hits: []int{2}},
 		{name: "bridge.update", role: "bridge", hits: []int{1, 4}},
 		{name: "bridge.accepted", role: "bridge"},
 		{name: "bridge.sending", role: "bridge", hits: []int{1, 3}},
@@ -76,7 +80,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 			all.Go(func() {
 				slots <- struct{}{}
 				defer func() { <-slots }()
-				t.Run(fmt.Sprintf("%s:%d", s.name, hit), func(t *testing.T) {
+				t.Run(fmt.Sprintf("%s:%d", s.name, hit)+map[bool]string{true: " ready"}[s.ready], func(t *testing.T) {
 					names := crashAt(t, s, hit)
 					mu.Lock()
 					defer mu.Unlock()
@@ -104,7 +108,7 @@ func TestCrashAtEveryStep(t *testing.T) {
 func crashAt(t *testing.T, s step, hit int) []string {
 	folder := t.TempDir()
 	log := filepath.Join(folder, "log")
-	w := startTelegram(t, setting{dies: true, env: []string{fmt.Sprintf("FAILPOINT=%s:%d", s.name, hit), "FAILPOINT_DIR=" + folder, "FAILPOINT_LOG=" + log}})
+	w := startTelegram(t, setting{dies: true, ready: s.ready, env: []string{fmt.Sprintf("FAILPOINT=%s:%d", s.name, hit), "FAILPOINT_DIR=" + folder, "FAILPOINT_LOG=" + log}})
 	p := w.phone(owner)
 	ctx, cancel := context.WithTimeout(t.Context(), 90*time.Second)
 	defer cancel()

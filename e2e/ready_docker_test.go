@@ -4,7 +4,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -92,12 +96,39 @@ func (w *world) busy() string {
 		return strings.Join(ids, "\n")
 	}
 	for _, id := range ids {
-		top, _ := exec.Command("docker", "top", id, "-eo", "pid,args").Output()
-		if strings.Count(string(top), "\n") > 2 && !strings.Contains(string(top), "chromium") {
+		pids := processesOf(id)
+		if len(pids) < 2 {
+			continue
+		}
+		args, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pids[1]))
+		if !strings.Contains(string(args), "chromium") && len(args) > 0 {
 			return id
 		}
 	}
 	return ""
+}
+
+// processesOf lists a container's processes, the first one first. Nobody asks the engine for that: who asks it what runs in a
+// container that waits has touched it.
+func processesOf(id string) []int {
+	out, _ := exec.Command("docker", "inspect", "--format", "{{.State.Pid}}", id).Output()
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(out)))
+	if pid == 0 {
+		return nil
+	}
+	pids := []int{pid}
+	for i := 0; i < len(pids); i++ {
+		lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[i]))
+		for _, list := range lists {
+			data, _ := os.ReadFile(list)
+			for _, field := range strings.Fields(string(data)) {
+				if child, err := strconv.Atoi(field); err == nil {
+					pids = append(pids, child)
+				}
+			}
+		}
+	}
+	return pids
 }
 
 // gone reports whether the engine does not know a container any more within a time.
