@@ -41,6 +41,7 @@ type box struct {
 	answer answer
 	tunnel *tunnel.Host // of a web task that has begun
 	once   sync.Once
+	letGo  sync.Once // of the anchors
 	pumps  sync.WaitGroup
 }
 
@@ -64,8 +65,9 @@ func (s *Sandbox) place(ctx context.Context, c *connection, t *Task) (place, *ru
 	}, nil
 }
 
-// create makes the container of t at p, attached and compared with its request, not started.
-func (s *Sandbox) create(ctx context.Context, c *connection, t Task, p place) (*box, *run.Refusal) {
+// create makes the container of t at p, attached and compared with its request, not started. What it is to
+// wait with is nil when t is its task already.
+func (s *Sandbox) create(ctx context.Context, c *connection, t Task, p place, wait *waiting) (*box, *run.Refusal) {
 	config, host := spec(t, p)
 
 	b := &box{engine: c, name: namePrefix + t.ID, image: t.Image, imageID: p.imageID, memory: t.Memory}
@@ -84,7 +86,13 @@ func (s *Sandbox) create(ctx context.Context, c *connection, t Task, p place) (*
 		return nil, s.failed(ctx, c, "create a container", err)
 	}
 	b.id = created.ID
+	if wait != nil {
+		b.waiting = *wait
+		// Before we attach: who attaches as well is then the second.
+		s.pool.watch(b)
+	}
 	if refusal := s.check(ctx, b, config, host, p); refusal != nil {
+		s.pool.unwatch(b)
 		s.remove(ctx, b)
 		return nil, refusal
 	}
@@ -209,8 +217,8 @@ func (b *box) release() {
 		_ = b.tunnel.Close() // why it ended was told by the answer
 	}
 	b.pumps.Wait()
-	b.held.close()
-	b.held = nil
+	// The keeper may compare the anchors at this moment, so they are closed and stay.
+	b.letGo.Do(b.held.close)
 }
 
 // stderr is the head of what the executor said there. Only after release.

@@ -181,7 +181,7 @@ func (s *Sandbox) launch(ctx context.Context, c *connection, t Task, p place, be
 		return nil, cancelled()
 	}
 	defer s.starts.give()
-	b, refusal := s.create(ctx, c, t, p)
+	b, refusal := s.create(ctx, c, t, p, nil)
 	if refusal != nil {
 		return nil, refusal
 	}

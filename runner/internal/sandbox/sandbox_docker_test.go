@@ -236,7 +236,7 @@ func (b *bed) created(tb testing.TB, c *connection, t Task) (*box, *run.Refusal)
 	if refusal != nil {
 		return nil, refusal
 	}
-	return b.create(tb.Context(), c, t, p)
+	return b.create(tb.Context(), c, t, p, nil)
 }
 
 func (b *bed) task(tb testing.TB, do, arg string) Task { return b.taskOf(tb, do, arg, false) }

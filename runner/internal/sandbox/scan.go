@@ -35,11 +35,14 @@ const maxTarget = 3800
 // batch is how many names are read at once; time is looked at between two.
 const batch = 512
 
-// hidden is one thing to cover, by its path below its mount and by what lies there.
+// hidden is one thing to cover, by its path below its mount, by what lies there, and by the folder in which
+// it lies: in one that took the place of another, a hard link would be the same file at the same path, and
+// its cover would have gone with the folder of before.
 type hidden struct {
 	rel      string
 	dir      bool
 	dev, ino uint64
+	folder   [2]uint64 // device and inode
 }
 
 // covered is a hidden thing at a moment: changed, in nanoseconds of Unix time, is when its inode last did. A
@@ -206,10 +209,13 @@ func (s *scan) spend(ctx context.Context, n int) *run.Refusal {
 
 // cover notes one thing to hide, or says why it cannot be hidden.
 func (s *scan) cover(parent int, e fs.DirEntry, rel string) *run.Refusal {
-	var st unix.Stat_t
+	var st, folder unix.Stat_t
 	if err := unix.Fstatat(parent, e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); errors.Is(err, unix.ENOENT) {
 		return nil
 	} else if err != nil {
+		return s.blind(rel, err)
+	}
+	if err := unix.Fstat(parent, &folder); err != nil {
 		return s.blind(rel, err)
 	}
 	if !utf8.ValidString(rel) || len(s.target)+1+len(rel) > maxTarget {
@@ -224,7 +230,9 @@ func (s *scan) cover(parent int, e fs.DirEntry, rel string) *run.Refusal {
 			Fix:  "Give it another name, move it out of the folder, or change the mount's hide in secureclaw.yaml.",
 		}
 	}
-	s.found = append(s.found, covered{hidden{rel, st.Mode&unix.S_IFMT == unix.S_IFDIR, uint64(st.Dev), st.Ino}, st.Ctim.Nano()})
+	s.found = append(s.found, covered{hidden{
+		rel: rel, dir: st.Mode&unix.S_IFMT == unix.S_IFDIR, dev: uint64(st.Dev), ino: st.Ino, folder: [2]uint64{uint64(folder.Dev), folder.Ino},
+	}, st.Ctim.Nano()})
 	if s.covers++; s.covers > s.bounds.covers {
 		where, n := s.densest()
 		return &run.Refusal{

@@ -13,7 +13,8 @@ import (
 
 // shape is what a container is made of: two containers of one shape differ in their names, in the labels
 // for call and deadline, and in nothing else. It is the digest of the very request for it, so that
-// nothing that a request can say is forgotten here, and of when the things that it covers last changed.
+// nothing that a request can say is forgotten here, and of which things it covers, where they lie and when
+// they last changed.
 // The zero shape is that of no container.
 type shape [sha256.Size]byte
 
@@ -39,11 +40,11 @@ func shapeOf(t Task, p place) (shape, error) {
 	h.Write(data)
 	for _, mount := range p.hidden {
 		for _, c := range mount {
-			var b [24]byte
-			binary.BigEndian.PutUint64(b[:], c.dev)
-			binary.BigEndian.PutUint64(b[8:], c.ino)
-			binary.BigEndian.PutUint64(b[16:], uint64(c.changed))
-			h.Write(b[:])
+			var b []byte
+			for _, n := range []uint64{c.dev, c.ino, c.folder[0], c.folder[1], uint64(c.changed)} {
+				b = binary.BigEndian.AppendUint64(b, n)
+			}
+			h.Write(b)
 		}
 	}
 	return shape(h.Sum(nil)), nil

@@ -1,9 +1,11 @@
 package sandbox
 
 import (
+	"log/slog"
 	"os"
 	"path/filepath"
 	"reflect"
+	"sync"
 	"testing"
 	"time"
 )
@@ -140,5 +142,76 @@ func TestAnchors(t *testing.T) {
 	}
 	if err := (anchors)(nil).check(); err != nil {
 		t.Errorf("check of nothing: %v", err)
+	}
+}
+
+// A folder with hard links takes the place of the one in which a secret was covered: path, file and its times
+// are the same, and the cover is gone with the other folder.
+func TestShapeKnowsTheFolderOfACover(t *testing.T) {
+	dir := t.TempDir()
+	mount := filepath.Join(dir, "mount")
+	for _, folder := range []string{filepath.Join(mount, "sub"), filepath.Join(dir, "other")} {
+		if err := os.MkdirAll(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	secret := filepath.Join(mount, "sub", "key.pem")
+	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Link(secret, filepath.Join(dir, "other", "key.pem")); err != nil {
+		t.Fatal(err)
+	}
+	s := New(Options{Instance: "i", Dir: filepath.Join(dir, "covers"), Log: slog.New(slog.DiscardHandler)})
+	task := Task{Kind: "shell", Mounts: []Mount{{Source: mount, Target: "/notes", Hide: []string{"**/*.pem"}}}}
+	look := func() (covers, shape) {
+		found, refusal := s.hide(t.Context(), task)
+		if refusal != nil {
+			t.Fatal(*refusal)
+		}
+		got, err := shapeOf(task, place{covers: found})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return found, got
+	}
+	found, before := look()
+	if _, again := look(); again != before {
+		t.Errorf("shapeOf = %x, want %x: nothing changed", again, before)
+	}
+	for _, move := range [][2]string{{"mount/sub", "old"}, {"other", "mount/sub"}} {
+		if err := os.Rename(filepath.Join(dir, move[0]), filepath.Join(dir, move[1])); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, after := look(); after == before {
+		t.Errorf("shapeOf = %x, as before the folder was another one", after)
+	}
+	if why := s.exposed(t.Context(), task, found.hidden); why == "" {
+		t.Error("exposed says nothing, and the cover is gone")
+	}
+}
+
+// The keeper looks a container over that a call has taken meanwhile and ends: the race detector has its say
+// here. Its folders are let go of once, for their descriptors' numbers are given to others.
+func TestAnchorsAreComparedWhileTheyAreLetGo(t *testing.T) {
+	held, err := hold([]Mount{{Source: t.TempDir()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := waiter("a", shapeNamed("a"), time.Now())
+	b.held = held
+	b.once.Do(func() {}) // it has no stream to hang up
+	var looking sync.WaitGroup
+	looking.Go(func() { _ = b.held.check() })
+	b.release()
+	other, err := os.Open(os.DevNull) // gets the number that is free now
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.release()
+	looking.Wait()
+	if err := other.Close(); err != nil {
+		t.Errorf("release closed what is another's: %v", err)
 	}
 }

@@ -60,13 +60,11 @@ func (s *Sandbox) prepare(ctx context.Context, t Task) (*box, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, refusal := s.create(ctx, c, t, p)
+	b, refusal := s.create(ctx, c, t, p, &waiting{shape: shape, made: begin, held: held})
 	if refusal != nil {
 		held.close()
 		return nil, refused(refusal)
 	}
-	b.waiting = waiting{shape: shape, made: begin, held: held}
-	s.pool.watch(b)
 	if err := s.settle(ctx, b, t, p); err != nil {
 		s.discard(b)
 		return nil, err
