@@ -134,7 +134,10 @@ func Run(ctx context.Context, o Options) (err error) {
 	desk = chat.New(chat.Options{
 		Board: board, Agent: tasks, Tasks: tasks, Gate: door, Store: db, Now: o.Now, Log: o.Log, Step: o.Step,
 		Clock: clock, Memories: known, Manage: kept.managers(), Inbox: inbox(o.Config), LateAfter: time.Duration(o.Config.Approvals.LateAfter),
-		Foresee: func(msg claw.Message) { known.Foresee(msg.Origin, msg.Text) },
+		Foresee: func(ctx context.Context, msg claw.Message) func() {
+			known.Foresee(msg.Origin, msg.Text)
+			return mind.Foresee(ctx, msg.Session, msg.Origin)
+		},
 		Note:    note(o, log),
 		Journal: journal(o, log),
 		Record: func(ctx context.Context, msg claw.Message, run claw.RunID) error {

@@ -145,6 +145,7 @@ type Agent struct {
 	gauge  gauge
 	lately lately
 	opened openings
+	ahead  ahead
 }
 
 // New checks the options.

@@ -49,6 +49,15 @@ type past struct {
 func (p past) last() int { return p.first + len(p.turns) - 1 }
 
 func (a *Agent) past(ctx context.Context, session claw.SessionID) (past, error) {
+	end, err := a.ahead.wait(ctx, session)
+	if err != nil {
+		return past{}, err
+	}
+	defer end()
+	return a.pastNow(ctx, session)
+}
+
+func (a *Agent) pastNow(ctx context.Context, session claw.SessionID) (past, error) {
 	rewrites := a.o.History.Rewrites()
 	summary, _, err := a.o.History.Summary(ctx, session)
 	if err != nil {

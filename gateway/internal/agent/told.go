@@ -40,11 +40,7 @@ const (
 
 // told is a conversation as a model reads it, with the label of the memories in it and its weight.
 func (a *Agent) told(ctx context.Context, t *talk, p past) ([]claw.Turn, claw.Label, int) {
-	want := opening{first: p.first, summary: p.summary, rewrites: p.rewrites, label: publicWords()}
-	steady := a.o.Recall == nil
-	if s, ok := a.o.Recall.(Steady); ok {
-		want.state, steady = s.State(t.origin), true // before the memories are read
-	}
+	want, steady := a.wanted(t, p)
 	last := len(p.turns) - 1 // the last message: what stands before it is the opening
 	for last >= 0 && !isMessage(p.turns[last]) {
 		last--
@@ -62,6 +58,16 @@ func (a *Agent) told(ctx context.Context, t *talk, p past) ([]claw.Turn, claw.La
 	}
 	shown, label, _ := a.more(o, p.turns[o.turns:], known)
 	return append(slices.Clip(o.shown), shown...), o.label.Join(label), o.weight + weighAll(shown)
+}
+
+// wanted is an opening of nothing yet. Steady says whether what is kept can be told from what has changed.
+func (a *Agent) wanted(t *talk, p past) (want opening, steady bool) {
+	want = opening{first: p.first, summary: p.summary, rewrites: p.rewrites, label: publicWords()}
+	steady = a.o.Recall == nil
+	if s, ok := a.o.Recall.(Steady); ok {
+		want.state, steady = s.State(t.origin), true // before the memories are read
+	}
+	return want, steady
 }
 
 // more is how turns behind an opening read; the first of them is a message, or the first of all.

@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,8 +21,21 @@ func (s *steady) State(claw.Origin) string { return s.state }
 // What an agent has kept of a conversation reads as if it were written anew, also when a memory was forgotten or
 // changed, calls had results, and a run ended without one.
 func TestWhatIsKeptReadsAsIfWrittenAnew(t *testing.T) {
+	for name, foreseen := range map[string]func(i int) bool{
+		"as it is asked":         func(int) bool { return false },
+		"ahead":                  func(int) bool { return true },
+		"ahead, now and then":    func(i int) bool { return i%2 == 0 },
+		"ahead, at every second": func(i int) bool { return i%2 == 1 },
+	} {
+		t.Run(name, func(t *testing.T) { keptAsAnew(t, foreseen) })
+	}
+}
+
+func keptAsAnew(t *testing.T, foreseen func(i int) bool) {
 	m, s := newMemory(), &steady{trains(), "0"}
 	kept := &script{}
+	var meanwhile sync.WaitGroup
+	defer meanwhile.Wait()
 	used := remembering(t, kept, m, s)
 	for i, step := range []func() string{
 		func() string { return "hello" },
@@ -44,7 +58,13 @@ func TestWhatIsKeptReadsAsIfWrittenAnew(t *testing.T) {
 		},
 		func() string { return "bye" },
 	} {
+		if foreseen(i) {
+			used.Foresee(t.Context(), "s", claw.Origin{Channel: "terminal"})() // before what the step changes
+		}
 		text := step()
+		if foreseen(i) {
+			meanwhile.Go(used.Foresee(t.Context(), "s", claw.Origin{Channel: "terminal"}))
+		}
 		kept.replies = append(kept.replies, says("ok"))
 		answer(t, used, text)
 		anew := &script{replies: []replyFunc{says("ok")}}

@@ -101,7 +101,7 @@ func (b *bridge) message(ctx context.Context, in wire.Message) {
 		return
 	}
 	if forModel(msg) {
-		d.foresee(msg)
+		d.foresee(ctx, msg)
 	}
 	fresh, err := d.accept(ctx, msg)
 	if err != nil {

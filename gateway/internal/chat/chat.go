@@ -93,9 +93,9 @@ type Options struct {
 	Status func(ctx context.Context) wire.GatewayStatus
 	// Record is told of each message before it runs. An error keeps the message from running.
 	Record func(ctx context.Context, msg claw.Message, run claw.RunID) error
-	// Foresee is told of a message that will run as soon as it is stored, so that what can be read for it is read
-	// meanwhile. It must not block, and nothing may hang on it: not every message is stored. Optional.
-	Foresee func(msg claw.Message)
+	// Foresee is told of a message that will run as soon as it is stored, and returns what is to be run meanwhile. It
+	// must not block, and nothing may hang on it: not every message is stored. Optional.
+	Foresee func(ctx context.Context, msg claw.Message) (read func())
 	// Note writes into the audit log what precedes no effect: who was refused. Optional.
 	Note func(kind string, fields map[string]any)
 	// Journal returns the last n entries of the audit log, one sentence each, and how the log does. Optional.
@@ -162,7 +162,7 @@ func New(o Options) *Desk {
 		o.Step = func(string) {}
 	}
 	if o.Foresee == nil {
-		o.Foresee = func(claw.Message) {}
+		o.Foresee = func(context.Context, claw.Message) func() { return func() {} }
 	}
 	if o.Note == nil {
 		o.Note = func(string, map[string]any) {}

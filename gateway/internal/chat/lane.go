@@ -62,12 +62,12 @@ func (d *Desk) room(session claw.SessionID) bool {
 }
 
 // foresee says that a message comes, if nothing of its session stands before it.
-func (d *Desk) foresee(msg claw.Message) {
+func (d *Desk) foresee(ctx context.Context, msg claw.Message) {
 	d.mu.Lock()
 	idle := d.lanes[msg.Session] == nil
 	d.mu.Unlock()
 	if idle {
-		d.o.Foresee(msg)
+		d.wg.Go(d.o.Foresee(ctx, msg))
 	}
 }
 

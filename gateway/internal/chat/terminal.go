@@ -60,7 +60,7 @@ func (d *Desk) message(ctx context.Context, m *member, origin claw.Origin, in wi
 		fault("busy", fmt.Sprintf("%d messages wait in this session already; stop it or wait", maxWaiting))
 		return
 	}
-	d.foresee(msg)
+	d.foresee(ctx, msg)
 	fresh, err := d.accept(ctx, msg)
 	if err != nil {
 		fault("store", "the message could not be stored, so it will not run: "+err.Error())

@@ -25,6 +25,9 @@ func (r *Runner) Answer(ctx context.Context, msg claw.Message, run claw.RunID, w
 	if err := r.o.Agent.Hear(ctx, msg); err != nil {
 		return agent.Answer{}, err
 	}
+	if !GoOn(msg.Text) && !Multi(msg.Text) {
+		return r.turn(ctx, msg.Session, msg.Origin, run, nil, w) // what consider would say after reading the message again
+	}
 	return r.Continue(ctx, msg.Session, msg.Origin, run, nil, w)
 }
 
@@ -41,8 +44,14 @@ func (r *Runner) Continue(ctx context.Context, session claw.SessionID, origin cl
 		}
 		planning = used
 	}
+	answer, err := r.turn(ctx, session, origin, run, results, w)
+	answer.Usage = answer.Usage.Add(planning)
+	return answer, err
+}
+
+// turn is an ordinary turn, and the task that it may become.
+func (r *Runner) turn(ctx context.Context, session claw.SessionID, origin claw.Origin, run claw.RunID, results []claw.ToolResult, w agent.Watcher) (agent.Answer, error) {
 	before, err := r.o.Agent.Continue(ctx, session, origin, run, results, w)
-	before.Usage = before.Usage.Add(planning)
 	if err != nil || before.Outcome != agent.Planned {
 		return before, err
 	}
