@@ -19,8 +19,10 @@ const (
 	// settleFor is how long a call that took a container is left alone with the processors before the next
 	// one is started, unless it ends sooner.
 	settleFor = 250 * time.Millisecond
-	// hearPause is how long to wait for an engine whose news ended.
-	hearPause = 2 * time.Second
+	// hearPause is how long to wait for an engine whose news ended, and hearLongest when it gives none again
+	// and again: with each try, containers are started and dropped.
+	hearPause   = 2 * time.Second
+	hearLongest = time.Minute
 )
 
 // Keep prepares containers for calls until ctx ends, and then removes those that wait. Tasks like the usual
@@ -127,7 +129,7 @@ func (s *Sandbox) inspectAll(ctx context.Context) {
 				continue
 			}
 		}
-		if s.pool.forget(b) {
+		if s.pool.forget(b, false, time.Now()) {
 			s.discard(b)
 		}
 	}
@@ -137,17 +139,22 @@ func (s *Sandbox) inspectAll(ctx context.Context) {
 // file copied, other limits, a second reader) is told there, also when it left no trace. While no news
 // come, none waits.
 func (s *Sandbox) hear(ctx context.Context) {
-	for ctx.Err() == nil {
+	for pause := hearPause; ctx.Err() == nil; {
+		began := time.Now()
 		if err := s.follow(ctx); ctx.Err() == nil {
 			s.log.Debug("no news of the engine", "err", err.Error())
 		}
 		for _, b := range s.pool.empty(true) {
 			s.discard(b)
 		}
+		if time.Since(began) > hearLongest {
+			pause = hearPause // it had some for long
+		}
 		select {
-		case <-time.After(hearPause):
+		case <-time.After(pause):
 		case <-ctx.Done():
 		}
+		pause = min(2*pause, hearLongest)
 	}
 }
 
@@ -181,7 +188,7 @@ func (s *Sandbox) news(m events.Message) {
 		return
 	}
 	action, _, _ := strings.Cut(string(m.Action), ":")
-	if s.pool.forget(b) {
+	if s.pool.forget(b, true, time.Now()) {
 		s.log.Warn("a waiting container was touched from outside and is removed", "container", b.name, "by", action)
 		s.discard(b)
 	}

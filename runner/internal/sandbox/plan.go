@@ -15,6 +15,9 @@ type order struct {
 // failPause is how long preparing for a form rests after it failed; twice as long after each further time.
 const failPause = 2 * time.Second
 
+// freeLosses is how many containers a form may lose in a row without a rest.
+const freeLosses = 4
+
 // review says what to remove and what to prepare next, nil when nothing is missing. What is returned as
 // order counts as being made until [pool.done].
 //
@@ -80,6 +83,9 @@ func (p *pool) age(now time.Time) (remove []*box) {
 	for form, s := range p.shelves {
 		for _, b := range slices.Clone(s.boxes) {
 			if b.age(now) >= maxAge || !b.ear.silent() {
+				if !b.ear.silent() {
+					s.lose(now)
+				}
 				p.drop(s, b)
 				remove = append(remove, b)
 			}
@@ -107,8 +113,7 @@ func (p *pool) age(now time.Time) (remove []*box) {
 func (p *pool) missing(now time.Time) []*shelf {
 	var short []*shelf
 	for _, s := range p.shelves {
-		resting := !s.failed.IsZero() && now.Sub(s.failed) < failPause<<min(s.tries, 8)
-		if !resting && len(s.boxes)+s.making < s.want {
+		if !s.rests(now) && len(s.boxes)+s.making < s.want {
 			short = append(short, s)
 		}
 	}

@@ -58,7 +58,9 @@ type shelf struct {
 	drained    time.Time // when there were too few
 	failed     time.Time // when preparing failed last; zero: it did not
 	tries      int       // how often in a row
-	cost       int64     // of one, in bytes
+	lost       int       // containers that were of no use when they were ready, less the calls since
+	lostLast   time.Time
+	cost       int64 // of one, in bytes
 }
 
 func newPool(budget int64) *pool {
@@ -114,6 +116,7 @@ func (p *pool) take(form string, t Task, want shape, now time.Time) (taken *box,
 	s := p.shelf(form, t)
 	s.often = now.Sub(s.used) < idleAfter
 	s.used = now
+	s.lost = max(s.lost-1, 0) // while calls come, one more is tried for each
 	for _, b := range slices.Clone(s.boxes) {
 		switch {
 		case b.shape != want: // an image, a folder or what it hides has changed
@@ -181,6 +184,9 @@ func (p *pool) done(form string, b *box, cost int64, now time.Time) (kept bool) 
 		s.cost = cost
 	}
 	b.cost = s.cost
+	if !p.fit(b, now) && !p.deaf {
+		s.lose(now)
+	}
 	if p.closed || !p.fit(b, now) || len(s.boxes) >= s.want || p.held()+b.cost > p.budget {
 		return false
 	}
@@ -188,13 +194,32 @@ func (p *pool) done(form string, b *box, cost int64, now time.Time) (kept bool) 
 	return true
 }
 
-// forget takes b off its shelf; false says that it is on none.
-func (p *pool) forget(b *box) bool {
+// lose notes that a container was of no use.
+func (s *shelf) lose(now time.Time) {
+	if now.Sub(s.lostLast) > idleAfter {
+		s.lost = 0
+	}
+	s.lost, s.lostLast = s.lost+1, now
+}
+
+// rests says whether nothing is prepared for the form for a while: something fails here, or somebody
+// touches whatever waits, and an engine that starts one container after the other for nothing is slow for calls.
+func (s *shelf) rests(now time.Time) bool {
+	failed := s.tries > 0 && now.Sub(s.failed) < failPause<<min(s.tries, 8)
+	return failed || s.lost > freeLosses && now.Sub(s.lostLast) < failPause<<min(s.lost-freeLosses, 8)
+}
+
+// forget takes b off its shelf; false says that it is on none. lost says that it was touched, and not
+// that the world has changed.
+func (p *pool) forget(b *box, lost bool, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, s := range p.shelves {
 		if slices.Contains(s.boxes, b) {
 			p.drop(s, b)
+			if lost {
+				s.lose(now)
+			}
 			return true
 		}
 	}
@@ -246,6 +271,7 @@ func (p *pool) empty(deaf bool) []*box {
 	for _, s := range p.shelves {
 		all = append(all, s.boxes...)
 		s.boxes = nil
+		s.lost = 0 // an engine that ends takes them along
 	}
 	return all
 }

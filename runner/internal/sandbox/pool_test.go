@@ -388,3 +388,53 @@ func TestPoolProperties(t *testing.T) {
 		})
 	})
 }
+
+// Containers that are of no use as soon as they are ready (the executor dies, a watcher looks into each) are not
+// made one after the other for ever, and again when that is over.
+func TestPoolRestsFromLosses(t *testing.T) {
+	for name, lose := range map[string]func(p *pool, b *box, form string, now time.Time){
+		"dead before it is set down": func(p *pool, b *box, form string, now time.Time) {
+			b.ear.listen()
+			p.done(form, b, 0, now)
+		},
+		"dead as soon as it waits": func(p *pool, b *box, form string, now time.Time) {
+			p.done(form, b, 0, now)
+			b.ear.listen()
+		},
+		"touched": func(p *pool, b *box, form string, now time.Time) {
+			p.watch(b)
+			p.done(form, b, 0, now)
+			p.touched(b.id, "top")
+			p.forget(b, true, now)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPool(100 << 20)
+			p.hear()
+			p.expect("a", poolTask("a"))
+			now, made := time.Now(), 0
+			minute := func() (n int) {
+				for range 300 {
+					now = now.Add(200 * time.Millisecond)
+					if _, next := p.review(now); next != nil {
+						n++
+						made++
+						lose(p, waiter(fmt.Sprint(made), shapeNamed("a"), now), next.form, now)
+					}
+				}
+				return n
+			}
+			if got := minute(); got < 5 || got > 10 {
+				t.Errorf("in a minute %d containers were started that came to nothing, want 5 to 10", got)
+			}
+			if got := minute(); got > 2 {
+				t.Errorf("in the next minute there were %d, want 2 at most", got)
+			}
+			now = now.Add(10 * time.Minute)
+			fill(p, now, 1<<20)
+			if got, _ := p.take("a", poolTask("a"), shapeNamed("a"), now); got == nil {
+				t.Error("later, none waits")
+			}
+		})
+	}
+}
