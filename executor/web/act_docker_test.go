@@ -174,6 +174,9 @@ func TestActions(t *testing.T) {
 				!strings.Contains(last, tc.line) || value.URL != tc.url {
 				t.Errorf("%+v = %s\nwant %s %q, the text %q, the line %q, the url %s", tc.actions, show(out, value, w), want, tc.error, tc.text, tc.line, tc.url)
 			}
+			if name == "back" && strings.Contains(strings.Join(value.Notes, ""), "never settled") {
+				t.Errorf("%+v: notes %q; a page that comes back whole has settled", tc.actions, value.Notes)
+			}
 			if strings.Contains(strings.Join(value.Actions, ""), "hunter2") {
 				t.Errorf("%+v writes the password into %q", tc.actions, value.Actions)
 			}

@@ -192,7 +192,9 @@ func (w *watch) pageEvent(session target.SessionID, value any) {
 	case *page.EventFrameNavigated:
 		if e.Frame.ParentID == "" && session == w.tab {
 			w.loads++
-			w.ready, w.loaded, w.strayed = false, false, false
+			// A page that comes back as it was left is whole, and will not be loaded again.
+			whole := e.Type == page.NavigationTypeBackForwardCacheRestore
+			w.ready, w.loaded, w.strayed = whole, whole, false
 			w.url = e.Frame.URL + e.Frame.URLFragment
 			if e.Frame.UnreachableURL != "" {
 				w.url = e.Frame.UnreachableURL
