@@ -63,6 +63,11 @@ type Options struct {
 	// Prepare makes ready what every task of this kind needs, before one is known: it gets none, and runs
 	// beside the wait for it. Tools may be called before it returned. Nil: nothing to prepare.
 	Prepare func() error
+	// Rehearse does what a task of this kind does, for nobody and without a trace, so that the first task finds
+	// in place what else only a second one would: programs in the kernel's tables, code in memory. It is left
+	// out when a task is there already, a task that comes meanwhile waits for its end, and it ends soon by
+	// itself. An error is one of Prepare's. Nil: only what every kind does is rehearsed.
+	Rehearse func() error
 	// Ready gets one line, [run.ReadyLine], when nothing is left to do but the task, and none when Prepare
 	// failed: what that is about, the task's result says. Nil: nobody waits.
 	Ready io.Writer
@@ -100,15 +105,17 @@ func Serve(o Options) int {
 		defer close(stop)
 		adopting.Go(func() { adopt(stop) })
 	}
+	wait := newWait()
 	var network error
 	if os.Getpid() == 1 { // else this is no container, but a test
 		network = lonely(networkFolder)
 	}
 	if network == nil {
-		go o.prepare()
+		go o.prepare(wait)
 	}
 	in := bufio.NewReader(o.Stdin)
 	envelope, err := strict.ReadLine(in, MaxLine)
+	wait.end()
 	// The buffer may hold what came behind the line, so it and not Stdin goes on.
 	answer, carryErr := o.carry(in, err)
 	if carryErr != nil {
@@ -127,17 +134,6 @@ func Serve(o Options) int {
 		return 1
 	}
 	return 0
-}
-
-// prepare says when there is nothing left to do but the task. Whoever does not hear it waits in vain, and
-// takes another container.
-func (o Options) prepare() {
-	if o.Prepare != nil && o.Prepare() != nil {
-		return
-	}
-	if o.Ready != nil {
-		_, _ = io.WriteString(o.Ready, run.ReadyLine+"\n")
-	}
 }
 
 // carry returns where the answer goes. Without an envelope there is nothing to carry.

@@ -24,5 +24,7 @@ func main() {
 		Now:    time.Now,
 		Ready:  os.Stderr,
 		Tools:  shell.Tools(),
+
+		Rehearse: shell.Rehearse,
 	}))
 }

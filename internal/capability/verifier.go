@@ -41,6 +41,19 @@ func (v *Verifier) Verify(token string, audiences []string, task []byte) (Claims
 	return c, nil
 }
 
+// Rehearse does the work of a Verify of a token that nobody signed, and tells nothing: the next Verify finds its
+// code in memory.
+func (v *Verifier) Rehearse(task []byte) {
+	payload, err := strict.Encode(Claims{Mounts: []Mount{{}}, Domains: []string{""}, TaskSHA256: TaskDigest(task)})
+	if err != nil {
+		return
+	}
+	_, _ = v.verify(header+"."+segment.EncodeToString(payload)+"."+segment.EncodeToString(make([]byte, ed25519.SignatureSize)), nil, task)
+	if c, refusal := parse(payload); refusal == nil {
+		_ = c.check()
+	}
+}
+
 func (v *Verifier) verify(token string, audiences []string, task []byte) (Claims, *Refusal) {
 	if len(token) > MaxTokenBytes {
 		return Claims{}, refuse(RefusedSize, "%d bytes, limit %d", len(token), MaxTokenBytes)
