@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/secureclaw/secureclaw/internal/config"
 	"github.com/secureclaw/secureclaw/internal/run"
 	"github.com/secureclaw/secureclaw/runner/internal/egress"
 )
@@ -26,6 +27,7 @@ type browsers struct {
 	out       *wiretap
 	probes    *probePage
 	plain     bool // the plain page was opened
+	keep      config.Bytes
 }
 
 // browser is a runner in a world of its own.
@@ -39,7 +41,12 @@ func (s *browsers) open(tb testing.TB, limits func(*egress.Limits)) *browser {
 	tb.Helper()
 	pages := newSite()
 	w := newWorld(tb, s.authority, pages)
-	return &browser{newBedWith(tb, browserConfig(tb, s.image), limited(w.seam(), limits)), w, pages}
+	cfg := browserConfig(tb, s.image)
+	cfg.Executors = map[string]config.Executor{kindWeb: cfg.Executors[kindWeb]}
+	cfg.Runner.Ready.Memory = s.keep
+	b := newBedWith(tb, cfg, limited(w.seam(), limits))
+	b.prepared(tb, kindWeb)
+	return &browser{b, w, pages}
 }
 
 // nothingEscaped is what holds after every page: outside saw the allowed hosts and nobody else, and
@@ -103,6 +110,13 @@ func TestBrowser(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) { test(t, s) })
 	}
+	// And in a browser that waited for its page.
+	ready := &browsers{authority: s.authority, image: s.image, out: s.out, keep: keepSome}
+	for name, test := range map[string]func(*testing.T, *browsers){
+		"probes": everyProbe, "redirects": redirects, "screenshot": screenshot,
+	} {
+		t.Run("ready/"+name, func(t *testing.T) { test(t, ready) })
+	}
 }
 
 // probePage is the page that tries every way out that we know of, opened once for all who ask.
@@ -123,6 +137,7 @@ func (s *browsers) probe(t *testing.T) *probePage {
 	v := b.bed.open(t, "https://site.example.com/probes", func(in *run.Browse) {
 		in.Actions = []run.BrowseAction{{Do: run.DoWait, Text: "PROBES DONE", Seconds: 30}}
 	})
+	b.came(t, v.result)
 	text := v.page.Content.Text
 	p := &probePage{evil: b.site.evil, said: map[string]string{}, denied: v.denied()}
 	_, after, _ := strings.Cut(text, "SAID ")

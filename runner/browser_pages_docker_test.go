@@ -120,7 +120,7 @@ const u = a.href; try { window.open(u) } catch (e) {} try { a.click() } catch (e
 			claims := pageClaims(t, b.cfg, "site.example.com")
 			v := b.visitWith(t, claims, run.Browse{URL: "https://site.example.com/go", Actions: []run.BrowseAction{{Do: run.DoWait, Seconds: 1}}})
 			if v.result == nil || v.result.Outcome != run.Finished || v.result.Output == nil {
-				t.Fatalf("events = %+v, want a result", v.events)
+				t.Fatalf("refusal %+v, result %+v of %d events; want that it finished", v.refusal, v.result, len(v.events))
 			}
 			value := string(v.result.Output.Value)
 			for _, secret := range []string{"root:x:0", "daemon:", "Command Line", "--remote-debugging", "evil was reached"} {
