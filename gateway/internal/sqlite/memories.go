@@ -108,7 +108,7 @@ const memoryColumns = `id, owner, category, content, tags_json, author, source, 
 
 // memories reads rows that select the columns of a memory.
 func (db *DB) memories(ctx context.Context, query string, args ...any) ([]claw.Memory, error) {
-	rows, err := db.read.QueryContext(ctx, query, args...)
+	rows, err := db.reads.query(ctx, query, args...)
 	if err != nil {
 		return nil, explain(err)
 	}

@@ -109,7 +109,7 @@ func (db *DB) SetTitle(ctx context.Context, id claw.SessionID, title string) err
 // Label returns the label of all that a session's model can see. With an error it is the worst one.
 func (db *DB) Label(ctx context.Context, id claw.SessionID) (claw.Label, error) {
 	var text string
-	err := db.read.QueryRowContext(ctx, `SELECT label_json FROM sessions WHERE id = ?`, string(id)).Scan(&text)
+	err := db.reads.row(ctx, `SELECT label_json FROM sessions WHERE id = ?`, string(id)).Scan(&text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return claw.Label{}, fmt.Errorf("%w: %s", ErrNoSession, id)
 	}
@@ -180,7 +180,7 @@ func (db *DB) TurnsAfter(ctx context.Context, id claw.SessionID, after, limit in
 	if limit <= 0 {
 		limit = -1
 	}
-	rows, err := db.read.QueryContext(ctx, `SELECT n, turn_json FROM turns WHERE session = ? AND n > ? ORDER BY n DESC LIMIT ?`, string(id), after, limit)
+	rows, err := db.reads.query(ctx, `SELECT n, turn_json FROM turns WHERE session = ? AND n > ? ORDER BY n DESC LIMIT ?`, string(id), after, limit)
 	if err != nil {
 		return nil, 0, explain(err)
 	}

@@ -30,6 +30,9 @@ import (
 //go:embed migrations/*.sql
 var migrations embed.FS
 
+// readers is how many read at once.
+const readers = 4
+
 const (
 	fileName = "state.db"
 	lockName = "gateway.lock"
@@ -51,6 +54,8 @@ type DB struct {
 	lock  *os.File
 
 	memory memoryReads
+	reads  statements
+	writes statements
 	// rewrites counts how often stored turns were changed, see [DB.Rewrites].
 	rewrites atomic.Int64
 }
@@ -125,7 +130,9 @@ func (db *DB) open(ctx context.Context, path string) error {
 	if db.read, err = sql.Open("sqlite", dsn(path, "ro", "query_only(1)", "trusted_schema(0)")); err != nil {
 		return err
 	}
-	db.read.SetMaxOpenConns(4)
+	db.read.SetMaxOpenConns(readers)
+	db.read.SetMaxIdleConns(readers) // a new one reads the schema and prepares everything again
+	db.reads.of, db.writes.of = db.read, db.write
 	db.memory, err = prepareMemoryReads(ctx, db.read)
 	return err
 }
@@ -186,7 +193,11 @@ func (db *DB) Close() error {
 
 // exec runs one writing statement and returns how many rows it changed.
 func (db *DB) exec(ctx context.Context, statement string, args ...any) (int64, error) {
-	result, err := db.write.ExecContext(ctx, statement, args...)
+	s, err := db.writes.prepared(ctx, statement)
+	if err != nil {
+		return 0, explain(err)
+	}
+	result, err := s.ExecContext(ctx, args...)
 	if err != nil {
 		return 0, explain(err)
 	}

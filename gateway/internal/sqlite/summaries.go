@@ -25,7 +25,7 @@ func (db *DB) AddSummary(ctx context.Context, s claw.Summary) error {
 func (db *DB) Summary(ctx context.Context, session claw.SessionID) (claw.Summary, bool, error) {
 	s := claw.Summary{Session: session}
 	var at sql.NullInt64
-	err := db.read.QueryRowContext(ctx, `SELECT upto, at, model, text FROM summaries WHERE session = ? ORDER BY upto DESC LIMIT 1`, string(session)).
+	err := db.reads.row(ctx, `SELECT upto, at, model, text FROM summaries WHERE session = ? ORDER BY upto DESC LIMIT 1`, string(session)).
 		Scan(&s.Upto, &at, &s.Model, &s.Text)
 	if errors.Is(err, sql.ErrNoRows) {
 		return claw.Summary{}, false, nil

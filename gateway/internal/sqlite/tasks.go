@@ -152,7 +152,7 @@ func joinIn(ctx context.Context, tx *sql.Tx, to, from claw.SessionID) error {
 
 // tasks returns the tasks t that a clause selects, each with what it has spent.
 func (db *DB) tasks(ctx context.Context, clause string, args ...any) ([]claw.Task, error) {
-	rows, err := db.read.QueryContext(ctx, `SELECT t.id, t.session, t.channel, t.message, t.state, t.task_json,
+	rows, err := db.reads.query(ctx, `SELECT t.id, t.session, t.channel, t.message, t.state, t.task_json,
 		(SELECT json_array(coalesce(sum(input), 0), coalesce(sum(output), 0), coalesce(sum(cache_read), 0), coalesce(sum(cache_write), 0))
 			FROM usage WHERE task = t.id AND task <> '') FROM tasks t `+clause, args...)
 	if err != nil {
@@ -183,7 +183,7 @@ func (db *DB) tasks(ctx context.Context, clause string, args ...any) ([]claw.Tas
 // Parent is the session that one works for, empty when it works for none or is not known.
 func (db *DB) Parent(ctx context.Context, session claw.SessionID) (claw.SessionID, error) {
 	var parent claw.SessionID
-	err := db.read.QueryRowContext(ctx, `SELECT parent FROM sessions WHERE id = ?`, string(session)).Scan(&parent)
+	err := db.reads.row(ctx, `SELECT parent FROM sessions WHERE id = ?`, string(session)).Scan(&parent)
 	if errors.Is(err, sql.ErrNoRows) {
 		return "", nil
 	}

@@ -97,7 +97,7 @@ func (db *DB) UsageSince(ctx context.Context, since, before time.Time) (u claw.U
 // others.
 func (db *DB) UsageAfter(ctx context.Context, since, before time.Time, after int64) (u claw.Usage, upto int64, err error) {
 	var last sql.NullInt64
-	err = db.read.QueryRowContext(ctx, usageAfter, after, since.UnixMilli(), before.UnixMilli()).Scan(append([]any{&last}, usageOf(&u)...)...)
+	err = db.reads.row(ctx, usageAfter, after, since.UnixMilli(), before.UnixMilli()).Scan(append([]any{&last}, usageOf(&u)...)...)
 	return u, last.Int64, explain(err)
 }
 
