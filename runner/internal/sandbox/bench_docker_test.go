@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"slices"
 	"testing"
 	"time"
 
@@ -106,4 +107,42 @@ func BenchmarkSpec(b *testing.B) {
 			b.Fatal(diff)
 		}
 	}
+}
+
+// BenchmarkTake measures what it takes to find a waiting container and to see that nobody touched it: the
+// engine is asked for image and container one after the other, or for both at once. Both alternate.
+func BenchmarkTake(b *testing.B) {
+	bd := newReadyBed(b, 32<<20)
+	t := bd.task(b, "echo", "x")
+	bd.expect(t)
+	bd.wake()
+	waiting := bd.waits(b, t)
+	c := mustConnect(b, bd)
+	take := func(g *glance) time.Duration {
+		begin, asked := time.Now(), t
+		if g != nil {
+			if g = bd.glance(b.Context(), t); g.b != waiting {
+				b.Fatalf("glance at %v, want the one that waits", g.b)
+			}
+			defer g.end()
+		}
+		if _, refusal := bd.place(b.Context(), c, &asked); refusal != nil {
+			b.Fatal(*refusal)
+		}
+		if err := waiting.untouched(b.Context(), g); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(begin)
+	}
+	var turns, once []time.Duration
+	b.ResetTimer()
+	for b.Loop() {
+		turns = append(turns, take(nil))
+		once = append(once, take(new(glance)))
+	}
+	slices.Sort(turns)
+	slices.Sort(once)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(turns[len(turns)/2].Microseconds()), "in-turn-µs")
+	b.ReportMetric(float64(once[len(once)/2].Microseconds()), "at-once-µs")
 }

@@ -140,6 +140,23 @@ func (p *pool) take(form string, t Task, want shape, now time.Time) (taken *box,
 	return taken, stale
 }
 
+// likely is the container that [pool.take] gives for the form if its shape is right, nil when there is none. It
+// stays where it is.
+func (p *pool) likely(form string, now time.Time) *box {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := p.shelves[form]
+	if s == nil {
+		return nil
+	}
+	for _, b := range s.boxes {
+		if p.fit(b, now) {
+			return b
+		}
+	}
+	return nil
+}
+
 // borrow finds a container of the shape among those for another form: a search in a folder that hides
 // nothing needs the same as a reader.
 func (p *pool) borrow(not *shelf, want shape, now time.Time) *box {

@@ -254,11 +254,13 @@ func TestReadyOneTask(t *testing.T) {
 	b.wake()
 	first := b.task(t, "echo", "first")
 	b.waits(t, first)
+	g := b.glance(t.Context(), first)
+	defer g.end()
 	p, refusal := b.place(t.Context(), mustConnect(t, b), &first)
 	if refusal != nil {
 		t.Fatal(*refusal)
 	}
-	taken := b.pick(t.Context(), first, p)
+	taken := b.pick(t.Context(), first, p, g)
 	if taken == nil {
 		t.Fatal("pick gave none")
 	}

@@ -134,6 +134,8 @@ func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) err
 	if s.dirty.Load() {
 		s.Sweep(ctx)
 	}
+	g := s.glance(ctx, t)
+	defer g.end()
 	p, refusal := s.place(ctx, c, &t)
 	if refusal != nil {
 		return run.Result{}, refusal
@@ -143,7 +145,7 @@ func (s *Sandbox) Run(ctx context.Context, t Task, started func(run.Started) err
 	}
 	defer s.end(t.ID)
 	defer s.wake()
-	b := s.pick(ctx, t, p)
+	b := s.pick(ctx, t, p, g)
 	if b != nil {
 		timing.Ready, timing.Take = true, time.Since(begin).Microseconds()
 	} else if b, refusal = s.launch(ctx, c, t, p, begin, &timing); refusal != nil {

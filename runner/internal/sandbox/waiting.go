@@ -124,12 +124,12 @@ func (b *box) inspect(ctx context.Context) (*api.InspectResponse, error) {
 
 // untouched reports whether a container that waited is still what it was when it was made ready: the same
 // process since the same moment, with the same limits, mounts and name, nobody in it, and its folders
-// the same.
-func (b *box) untouched(ctx context.Context) error {
+// the same. g may have asked the engine already.
+func (b *box) untouched(ctx context.Context, g *glance) error {
 	if err := b.held.check(); err != nil {
 		return err
 	}
-	got, err := b.inspect(ctx)
+	got, err := g.of(ctx, b)
 	switch {
 	case err != nil:
 		return err
@@ -153,20 +153,16 @@ func changed(want, got *api.InspectResponse) string {
 }
 
 // pick returns a waiting container for t at p, ready to get its task, or nil: then one is started.
-func (s *Sandbox) pick(ctx context.Context, t Task, p place) *box {
-	if s.pool.budget == 0 || p.opened {
+func (s *Sandbox) pick(ctx context.Context, t Task, p place, g *glance) *box {
+	if g == nil || p.opened {
 		return nil
 	}
 	want, err := shapeOf(t, p)
 	if err != nil {
 		return nil
 	}
-	form, err := form(t)
-	if err != nil {
-		return nil
-	}
 	for {
-		b, stale := s.pool.take(form, t, want, time.Now())
+		b, stale := s.pool.take(g.form, g.task, want, time.Now())
 		for _, old := range stale {
 			s.log.Debug("a waiting container is out of date", "container", old.name)
 			s.discard(old)
@@ -175,7 +171,7 @@ func (s *Sandbox) pick(ctx context.Context, t Task, p place) *box {
 			s.wake()
 			return nil
 		}
-		err := b.untouched(ctx)
+		err := b.untouched(ctx, g)
 		if s.pool.unwatch(b) && err == nil {
 			err = errors.New("the engine told that it was touched")
 		}
