@@ -217,11 +217,13 @@ func newSecretsAreHidden(t *testing.T, keep config.Bytes) {
 	if got := b.shell(t, run.AccessRead, "cat later/.env.production"); !strings.Contains(got, "No such file") {
 		t.Fatalf("before: %s", got)
 	}
+	b.prepared(t, "shell") // one waits that was made before
 	put(t, filepath.Join(work, "later", ".env.production"), hiddenWord)
 	if got := b.shell(t, run.AccessRead, "cat later/.env.production"); strings.Contains(got, hiddenWord) || !strings.Contains(got, "Permission denied") {
 		t.Errorf("after: %s", got)
 	}
 	// The same name, now a folder.
+	b.prepared(t, "shell")
 	if err := os.Remove(filepath.Join(work, "later", ".env.production")); err != nil {
 		t.Fatal(err)
 	}
