@@ -63,11 +63,6 @@ type Options struct {
 	// Prepare makes ready what every task of this kind needs, before one is known: it gets none, and runs
 	// beside the wait for it. Tools may be called before it returned. Nil: nothing to prepare.
 	Prepare func() error
-	// Rehearse does what a task of this kind does, for nobody and without a trace, so that the first task finds
-	// in place what else only a second one would: programs in the kernel's tables, code in memory. It is left
-	// out when a task is there already, a task that comes meanwhile waits for its end, and it ends soon by
-	// itself. An error is one of Prepare's. Nil: only what every kind does is rehearsed.
-	Rehearse func() error
 	// Ready gets one line, [run.ReadyLine], when nothing is left to do but the task, and none when Prepare
 	// failed: what that is about, the task's result says. Nil: nobody waits.
 	Ready io.Writer
@@ -105,17 +100,17 @@ func Serve(o Options) int {
 		defer close(stop)
 		adopting.Go(func() { adopt(stop) })
 	}
-	wait := newWait()
+	taken := make(chan struct{})
 	var network error
 	if os.Getpid() == 1 { // else this is no container, but a test
 		network = lonely(networkFolder)
 	}
 	if network == nil {
-		go o.prepare(wait)
+		go o.prepare(taken)
 	}
 	in := bufio.NewReader(o.Stdin)
 	envelope, err := strict.ReadLine(in, MaxLine)
-	wait.end()
+	close(taken)
 	// The buffer may hold what came behind the line, so it and not Stdin goes on.
 	answer, carryErr := o.carry(in, err)
 	if carryErr != nil {

@@ -440,59 +440,21 @@ func orphans(ctx context.Context, _ executor.Call) executor.Answer {
 // Ready is said once there is nothing to do but the task, and not where preparing failed.
 func TestReady(t *testing.T) {
 	for name, tc := range map[string]struct {
-		prepare, rehearse func() error
-		want              string
+		prepare func() error
+		want    string
 	}{
-		"nothing to prepare":   {nil, nil, run.ReadyLine + "\n"},
-		"prepared, rehearsed":  {func() error { return nil }, func() error { return nil }, run.ReadyLine + "\n"},
-		"preparing failed":     {func() error { return errors.New("no browser") }, nil, ""},
-		"the rehearsal failed": {nil, func() error { return errors.New("no bash") }, ""},
+		"nothing to prepare": {nil, run.ReadyLine + "\n"},
+		"prepared":           {func() error { return nil }, run.ReadyLine + "\n"},
+		"preparing failed":   {func() error { return errors.New("no browser") }, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var said strings.Builder
-			executor.Await(executor.Options{Prepare: tc.prepare, Rehearse: tc.rehearse, Ready: &said})
+			executor.Await(executor.Options{Prepare: tc.prepare, Ready: &said})
 			if said.String() != tc.want {
 				t.Errorf("said %q, want %q", said.String(), tc.want)
 			}
 		})
 	}
-}
-
-// A task that is there is not kept waiting by a rehearsal, and none begins beside it.
-func TestNoRehearsalBesideATask(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rehearsed := 0
-		await, end := executor.AwaitUntil(executor.Options{Rehearse: func() error { rehearsed++; return nil }})
-		go await()
-		synctest.Wait()
-		began := time.Now()
-		end()
-		if took := time.Since(began); took > 0 {
-			t.Errorf("a task that came at once waited for %v", took)
-		}
-		time.Sleep(time.Minute)
-		if rehearsed > 0 {
-			t.Errorf("%d rehearsals while the task ran", rehearsed)
-		}
-	})
-}
-
-// A task that comes during a rehearsal waits for its end: a command and a rehearsed one would share a
-// working directory, and one would take the other's exit code.
-func TestATaskWaitsForTheRehearsal(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ended := false
-		await, end := executor.AwaitUntil(executor.Options{Rehearse: func() error {
-			time.Sleep(time.Second)
-			ended = true
-			return nil
-		}})
-		go await()
-		time.Sleep(500 * time.Millisecond)
-		if end(); !ended {
-			t.Error("the task began during the rehearsal")
-		}
-	})
 }
 
 // What is rehearsed is a task that no key signed: no tool may get it, and no line leaves.

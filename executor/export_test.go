@@ -7,10 +7,4 @@ var (
 )
 
 // Await is what runs beside the wait for the task.
-func Await(o Options) { o.prepare(newWait()) }
-
-// AwaitUntil is Await; end is what the coming of the task does.
-func AwaitUntil(o Options) (await, end func()) {
-	w := newWait()
-	return func() { o.prepare(w) }, w.end
-}
+func Await(o Options) { o.prepare(make(chan struct{})) }

@@ -14,46 +14,20 @@ import (
 // lull is how long nothing is rehearsed: a task that was there before the container is read by then.
 const lull = 20 * time.Millisecond
 
-// wait is the time until the task comes.
-type wait struct {
-	over chan struct{} // closed when it came
-	turn chan struct{} // full while something is rehearsed, and when the task has begun
-}
-
-func newWait() *wait { return &wait{over: make(chan struct{}), turn: make(chan struct{}, 1)} }
-
-// end is called when the task is there. It returns when nothing is rehearsed any more, nor will be.
-func (w *wait) end() {
-	close(w.over)
-	w.turn <- struct{}{}
-}
-
-// rehearse calls f unless the task is there.
-func (w *wait) rehearse(f func() error) error {
-	quiet := time.NewTimer(lull)
-	defer quiet.Stop()
-	select {
-	case <-w.over:
-		return nil
-	case <-quiet.C:
-	}
-	select {
-	case <-w.over:
-		return nil
-	case w.turn <- struct{}{}:
-	}
-	defer func() { <-w.turn }()
-	return f()
-}
-
 // prepare says when there is nothing left to do but the task. Whoever does not hear it waits in vain, and
-// takes another container.
-func (o Options) prepare(w *wait) {
+// takes another container. taken is closed when the task is there.
+func (o Options) prepare(taken <-chan struct{}) {
 	if o.Prepare != nil && o.Prepare() != nil {
 		return
 	}
-	if w.rehearse(o.rehearse) != nil {
-		return
+	quiet := time.NewTimer(lull)
+	defer quiet.Stop()
+	select {
+	case <-taken:
+	case <-quiet.C:
+		if o.rehearse() != nil {
+			return
+		}
 	}
 	if o.Ready != nil {
 		_, _ = io.WriteString(o.Ready, run.ReadyLine+"\n")
@@ -62,7 +36,8 @@ func (o Options) prepare(w *wait) {
 
 // rehearse takes a task that nobody signed through all that a task goes through, which ends, as it must, in
 // a refusal. A program's first use of its own code costs more than the use: its pages are mapped one by one,
-// and how a type is read and written is worked out once.
+// and how a type is read and written is worked out once. No tool is called and no process started: a
+// container that waits has run nothing.
 func (o Options) rehearse() error {
 	task := run.Task{Call: "rehearsal", Tool: "none", Input: strict.Value("{}"), Roots: []run.Root{{Name: "none", Path: "/none", Mode: "ro"}}, TimeoutMS: 1000, OutputCap: 1}
 	body, err := strict.CanonicalOf(task)
@@ -80,8 +55,5 @@ func (o Options) rehearse() error {
 		capability.NewVerifier(key, o.Now).Rehearse(body)
 	}
 	_ = Perform(context.Background(), task, func(context.Context, Call) Answer { return Done("") })
-	if o.Rehearse == nil {
-		return nil
-	}
-	return o.Rehearse()
+	return nil
 }

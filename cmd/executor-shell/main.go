@@ -24,7 +24,5 @@ func main() {
 		Now:    time.Now,
 		Ready:  os.Stderr,
 		Tools:  shell.Tools(),
-
-		Rehearse: shell.Rehearse,
 	}))
 }

@@ -33,37 +33,11 @@ const (
 	linger = 250 * time.Millisecond
 	// cleanup is how long killing everything may take: less than the executor's own grace.
 	cleanup = 900 * time.Millisecond
-	// rehearsal is how long a command that does nothing may take, and rehearsed how much it may print.
-	rehearsal = 2 * time.Second
-	rehearsed = 1 << 10
 )
 
 // Tools returns the tools of the shell executor, by name.
 func Tools() map[string]executor.Tool {
 	return map[string]executor.Tool{run.ToolShell: command}
-}
-
-// Rehearse runs a command that does nothing, as any command is run: the first start of a program in a container
-// takes several times as long as the second. Nothing else may run commands meanwhile.
-func Rehearse() error {
-	var in run.Shell
-	if err := strict.Decode([]byte(`{"access":"read","command":":","working_directory":"`+scratch+`"}`), &in); err != nil {
-		return err
-	}
-	dir, err := workingDirectory(nil, in)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), rehearsal)
-	defer cancel()
-	answer := execute(ctx, dir, in.Command, rehearsed, rehearsal)
-	result, ok := answer.Value.(run.ShellResult)
-	if !ok || answer.Status != run.OutputOK || result.ExitCode != 0 {
-		return fmt.Errorf("bash does nothing, and fails: %s %s", answer.Status, answer.Error)
-	}
-	_, err = strict.CanonicalOf(result)
-	return err
 }
 
 func command(ctx context.Context, call executor.Call) executor.Answer {

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -190,6 +191,9 @@ func (d *Dispatch) once(ctx context.Context, call gate.Call, action claw.Action,
 	stop := context.AfterFunc(waiting, func() { _ = conn.Close() })
 	defer stop()
 	started := false
+	// A connection for the next call is made beside the container's work, and is there before we return.
+	var filling sync.WaitGroup
+	defer filling.Wait()
 	for {
 		var event run.Event
 		if err := conn.Receive(&event); err != nil {
@@ -207,8 +211,7 @@ func (d *Dispatch) once(ctx context.Context, call gate.Call, action claw.Action,
 		switch {
 		case event.Started != nil:
 			started = true
-			// The container has the task now, and takes longer than this.
-			d.spare.fill(waiting, d.dial)
+			filling.Go(func() { d.spare.fill(waiting, d.dial) })
 		case event.Egress != nil:
 			if d.egress != nil {
 				d.egress(call, *event.Egress)

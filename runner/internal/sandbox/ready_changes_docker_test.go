@@ -319,3 +319,44 @@ func TestReadyBudget(t *testing.T) {
 		t.Errorf("at most %d waited, want some and a few", n)
 	}
 }
+
+// What the engine shows tells by itself, also when its news come late or not at all.
+func TestReadyComparedWithoutNews(t *testing.T) {
+	b := newReadyBed(t, 64<<20)
+	b.expect(b.task(t, "", ""))
+	b.wake()
+	for name, touch := range map[string]func(ctx context.Context, id string) error{
+		"other limits": func(ctx context.Context, id string) error {
+			pids := int64(1000)
+			_, err := b.c.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &container.Resources{PidsLimit: &pids}})
+			return err
+		},
+		"paused": func(ctx context.Context, id string) error {
+			_, err := b.c.ContainerPause(ctx, id, client.ContainerPauseOptions{})
+			return err
+		},
+		"another name": func(ctx context.Context, id string) error {
+			_, err := b.c.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: "secureclaw-other-" + token()})
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			task := b.task(t, "", "")
+			waiting := b.waits(t, task)
+			if !b.pool.forget(waiting, false, time.Now()) { // taken, as by a call
+				t.Fatal("the container does not wait any more")
+			}
+			defer b.discard(waiting)
+			if err := waiting.untouched(t.Context(), nil); err != nil {
+				t.Fatalf("untouched = %v, before anybody did anything", err)
+			}
+			if err := touch(t.Context(), waiting.id); err != nil {
+				t.Fatal(err)
+			}
+			if err := waiting.untouched(t.Context(), nil); err == nil || !strings.Contains(err.Error(), "otherwise") {
+				t.Errorf("untouched = %v, want that the engine shows it otherwise", err)
+			}
+			b.wake()
+		})
+	}
+}

@@ -19,10 +19,11 @@ import (
 // waiting is what is known of a container that waits for a task.
 type waiting struct {
 	shape shape
-	made  time.Time
-	cost  int64                // bytes, as the pool counts them
-	seen  *api.InspectResponse // how the engine showed it when it was ready
-	held  anchors
+	covers
+	made time.Time
+	cost int64                // bytes, as the pool counts them
+	seen *api.InspectResponse // how the engine showed it when it was ready
+	held anchors
 	// Of the pool, under its lock: what the engine told of it, and whether that was more than our own doing.
 	told      []events.Action
 	disturbed bool
@@ -60,7 +61,7 @@ func (s *Sandbox) prepare(ctx context.Context, t Task) (*box, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, refusal := s.create(ctx, c, t, p, &waiting{shape: shape, made: begin, held: held})
+	b, refusal := s.create(ctx, c, t, p, &waiting{shape: shape, covers: p.covers, made: begin, held: held})
 	if refusal != nil {
 		held.close()
 		return nil, refused(refusal)
@@ -172,6 +173,10 @@ func (s *Sandbox) pick(ctx context.Context, t Task, p place, g *glance) *box {
 			return nil
 		}
 		err := b.untouched(ctx, g)
+		// The shape says that already; but what lies open here was hidden from nobody, and nothing withholds it.
+		if err == nil && !reflect.DeepEqual(b.covers, p.covers) {
+			err = errors.New("it covers something else than the call must not see")
+		}
 		if s.pool.unwatch(b) && err == nil {
 			err = errors.New("the engine told that it was touched")
 		}
