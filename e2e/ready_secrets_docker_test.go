@@ -29,7 +29,7 @@ import (
 // nor anywhere in its processes, their memory included. The one key in it is that which verifies.
 func TestReadyHoldsNothing(t *testing.T) {
 	if os.Getuid() != 0 {
-		t.Skip("the memory of other users' processes is read, so this needs root")
+		t.Fatal("the memory of other users' processes is read, so this needs root")
 	}
 	t.Parallel()
 	w := startWorld(t, setting{model: fake.NewAnthropic(t), telegram: []int64{owner}, ready: true})

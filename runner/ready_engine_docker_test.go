@@ -26,12 +26,12 @@ type engine struct {
 	cmd *exec.Cmd
 }
 
-// newEngine starts one, and skips the test where there is no program of it or no right to start it.
+// newEngine starts one. Where there is no program of it or no right to start it, the test fails: none is skipped.
 func newEngine(tb testing.TB) *engine {
 	tb.Helper()
 	for _, name := range []string{"dockerd", "containerd"} {
 		if _, err := exec.LookPath(name); err != nil || os.Getuid() != 0 {
-			tb.Skipf("an engine of our own needs root and %s", name)
+			tb.Fatalf("an engine of our own needs root and %s", name)
 		}
 	}
 	dir, err := os.MkdirTemp("", "eng") // short: a socket's path has 107 bytes
