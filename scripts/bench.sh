@@ -52,7 +52,7 @@ part_pages() {
 	run runner/internal/egress 'BenchmarkConnect' 1s
 }
 part_memory() { run gateway/internal/sqlite 'BenchmarkMemories' 400x; }
-part_question() { run gateway/internal/agent 'BenchmarkMessageToQuestion' 300x; }
+part_question() { run gateway 'Benchmark(Message|Delta)' 300x; }
 
 table=
 for part in $parts; do
@@ -95,6 +95,8 @@ Its page stands on a name that nobody has, since addresses of this machine are r
 
 $table
 
+[Where the time of a start goes](starting-a-container.md) says why a cold call is quicker than a plain container.
+
 At once: that many sessions, each call after call, against as many plain containers at once, removal included.
 Of what is neither engine nor tool, about half is the fsync of the intent; the rest is two sockets, minting and verifying.
 
@@ -121,6 +123,17 @@ $(for kind in selective two-words two-common-words most-common-words mixed head-
 
 Goal: p99 ≤ 10 ms. Asked with five words of a memory, it is not among the first five in $(metric BenchmarkMemories/five-words-of-one missed-%) % of cases. Inserted in batches: $(metric BenchmarkMemories/five-words-of-one rows-inserted/s) a
 second; on disk $(metric BenchmarkMemories/five-words-of-one MB) MB. One \`save_memory\` with its search for duplicates and its fsync: $(metric BenchmarkMemories/save ns/op) ns.
+
+## A message
+
+From the terminal's frame to the whole question at a model server on this machine, by the whole gateway: store, audit log and turn with their fsyncs, recall, history. And from the server's write of one piece of an answer to the
+terminal's frame; the baseline reads the server's stream itself.
+
+| | p50 / p95, µs | goal |
+|---|---|---|
+| message in → model asked, one message, no memories | $(metric BenchmarkMessage/1+0 µs-p50) / $(metric BenchmarkMessage/1+0 µs-p95) | |
+| message in → model asked, 1,000 messages of history and 100,000 memories | **$(metric BenchmarkMessage/1000+100000 µs-p50)** / $(metric BenchmarkMessage/1000+100000 µs-p95) | ≤ 2,000 |
+| one piece of an answer, server → terminal | **$(metric BenchmarkDelta µs-p50)** / $(metric BenchmarkDelta µs-p95), plain $(metric BenchmarkDelta plain-µs-p50) / $(metric BenchmarkDelta plain-µs-p95) | ≤ 1,000 more |
 
 ## Telegram
 
