@@ -41,16 +41,19 @@ func (v *Verifier) Verify(token string, audiences []string, task []byte) (Claims
 	return c, nil
 }
 
-// Rehearse does the work of a Verify of a token that nobody signed, and tells nothing: the next Verify finds its
-// code in memory.
+// Rehearse does the work of a Verify of claims that nobody signed, and tells nothing: the next Verify finds its
+// code in memory. It makes no token, not even a false one, for none is to be found in a process that has none.
 func (v *Verifier) Rehearse(task []byte) {
 	payload, err := strict.Encode(Claims{Mounts: []Mount{{}}, Domains: []string{""}, TaskSHA256: TaskDigest(task)})
-	if err != nil {
+	if err != nil || len(v.key) != ed25519.PublicKeySize || v.now == nil {
 		return
 	}
-	_, _ = v.verify(header+"."+segment.EncodeToString(payload)+"."+segment.EncodeToString(make([]byte, ed25519.SignatureSize)), nil, task)
-	if c, refusal := parse(payload); refusal == nil {
-		_ = c.check()
+	_ = ed25519.Verify(v.key, payload, make([]byte, ed25519.SignatureSize))
+	if decoded, refusal := decodeSegment("payload", segment.EncodeToString(payload)); refusal == nil {
+		if c, refusal := parse(decoded); refusal == nil {
+			_ = c.check()
+			_ = c.checkTime(v.now())
+		}
 	}
 }
 
