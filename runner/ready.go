@@ -18,6 +18,9 @@ func maxStarts() int { return max(2, runtime.NumCPU()) }
 // are kept ready for them before the first call. They are made by the very code that clips a call, so
 // that they get what a call would get; what cannot be clipped is no usual call.
 func (s *server) usual() []sandbox.Task {
+	if s.config.Runner.Ready.Memory == 0 {
+		return nil
+	}
 	var tasks []sandbox.Task
 	for _, u := range []struct {
 		kind, tool string

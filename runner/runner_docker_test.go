@@ -249,10 +249,11 @@ func TestStoppingTheRunnerKills(t *testing.T) {
 }
 
 func TestStatus(t *testing.T) {
-	b := newBed(t, dockerConfig(t))
-	e := b.cfg.Executors["file"]
+	cfg := dockerConfig(t)
+	e := cfg.Executors["file"]
 	e.Image = "secureclaw-test/none:latest"
-	b.cfg.Executors["file"] = e
+	cfg.Executors["file"] = e
+	b := newBed(t, cfg)
 	events := b.ask(t, run.Request{Status: &struct{}{}})
 	if len(events) != 1 || events[0].Status == nil {
 		t.Fatalf("events = %+v", events)
