@@ -105,7 +105,7 @@ func bare(b *testing.B, bd *bed, way string, size int64) time.Duration {
 	} else {
 		left += size
 	}
-	if n, err := io.CopyN(io.Discard, made.out, left); err != nil {
+	if n, err := io.CopyN(io.Discard, made.ear, left); err != nil {
 		b.Fatal(fmt.Errorf("%d of %d bytes: %w", n, left, err))
 	}
 	return time.Since(begin)
