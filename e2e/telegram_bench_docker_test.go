@@ -32,6 +32,7 @@ func BenchmarkTelegramMessage(b *testing.B) {
 		return says("heard")
 	})
 	w.start()
+	w.isReady("shell", "file", "web") // else what is prepared at the start is measured, too
 	plain := newPlainBot(b, model.URL)
 	phone := w.phone(owner)
 	for range 3 { // the first ones open files and connections
