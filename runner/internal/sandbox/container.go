@@ -19,8 +19,8 @@ import (
 	"github.com/secureclaw/secureclaw/internal/tunnel"
 )
 
-// namePrefix and a token's id make a container's name. The engine takes a name once, which is a
-// second fence against using a token twice.
+// namePrefix and a token's id make the name of a container that is started for a call. The engine takes a
+// name once, which is a second fence against using a token twice.
 const namePrefix = "secureclaw-"
 
 // box is one created container and the way to talk to it.
@@ -31,7 +31,7 @@ type box struct {
 	image   string // as it was called
 	imageID string
 	memory  int64
-	ended   bool        // its stream ended by itself, so it exits by itself
+	ended   bool        // it exits by itself: its answer is there, or its stdin has ended
 	bound   atomic.Bool // it has its one task
 	waiting             // of a container that was started before its task came
 
@@ -101,13 +101,11 @@ func (s *Sandbox) create(ctx context.Context, c *connection, t Task, p place, wa
 
 // check compares what the engine made with what was asked, and attaches.
 func (s *Sandbox) check(ctx context.Context, b *box, config *api.Config, host *api.HostConfig, p place) *run.Refusal {
-	queryCtx, cancel := context.WithTimeout(ctx, queryTimeout)
-	defer cancel()
-	got, err := b.engine.ContainerInspect(queryCtx, b.id, client.ContainerInspectOptions{})
+	got, err := b.inspect(ctx)
 	if err != nil {
 		return s.failed(ctx, b.engine, "show the container it made", err)
 	}
-	if diff := differences(config, host, p, got.Container); len(diff) > 0 {
+	if diff := differences(config, host, p, *got); len(diff) > 0 {
 		return &run.Refusal{
 			Code: CodeFence,
 			What: "The container engine did not put up every fence that was asked for, so nothing ran.",
@@ -115,7 +113,9 @@ func (s *Sandbox) check(ctx context.Context, b *box, config *api.Config, host *a
 			Fix:  "Compare docker info with SecureClaw's requirements (swap and pids accounting, seccomp), and the image with images/: it may set no variables, volumes or health check.",
 		}
 	}
-	b.stream, err = b.engine.ContainerAttach(queryCtx, b.id, client.ContainerAttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
+	attachCtx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	b.stream, err = b.engine.ContainerAttach(attachCtx, b.id, client.ContainerAttachOptions{Stream: true, Stdin: true, Stdout: true, Stderr: true})
 	if err != nil {
 		return s.failed(ctx, b.engine, "attach to the container", err)
 	}
@@ -237,12 +237,9 @@ func (b *box) state(ctx context.Context) (*api.State, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	got, err := b.engine.ContainerInspect(ctx, b.id, client.ContainerInspectOptions{})
+	got, err := b.inspect(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if got.Container.State == nil {
-		return nil, errors.New("the engine shows no state")
-	}
-	return got.Container.State, nil
+	return got.State, nil
 }

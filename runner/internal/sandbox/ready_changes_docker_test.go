@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,6 +32,25 @@ func (b *bed) served(tb testing.TB, t Task) (id string, got run.Result) {
 	return id, got
 }
 
+// traces are ways to touch a container that the engine shows afterwards.
+func (b *bed) traces() map[string]func(ctx context.Context, id string) error {
+	return map[string]func(ctx context.Context, id string) error{
+		"other limits": func(ctx context.Context, id string) error {
+			pids := int64(1000)
+			_, err := b.c.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &container.Resources{PidsLimit: &pids}})
+			return err
+		},
+		"paused": func(ctx context.Context, id string) error {
+			_, err := b.c.ContainerPause(ctx, id, client.ContainerPauseOptions{})
+			return err
+		},
+		"another name": func(ctx context.Context, id string) error {
+			_, err := b.c.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: "secureclaw-other-" + token()})
+			return err
+		},
+	}
+}
+
 // Whoever touches a waiting container, and however shortly: no call gets it.
 func TestReadyTouched(t *testing.T) {
 	b := newReadyBed(t, 32<<20)
@@ -45,26 +65,14 @@ func TestReadyTouched(t *testing.T) {
 		_, _ = b.c.ExecStart(ctx, made.ID, client.ExecStartOptions{Detach: true})
 		return nil
 	}
-	for name, touch := range map[string]func(ctx context.Context, id string) error{
+	touches := b.traces()
+	maps.Copy(touches, map[string]func(ctx context.Context, id string) error{
 		"a command in it": exec,
-		"other limits": func(ctx context.Context, id string) error {
-			pids := int64(1000)
-			_, err := b.c.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &container.Resources{PidsLimit: &pids}})
-			return err
-		},
-		"paused": func(ctx context.Context, id string) error {
-			_, err := b.c.ContainerPause(ctx, id, client.ContainerPauseOptions{})
-			return err
-		},
 		"paused and on": func(ctx context.Context, id string) error {
 			if _, err := b.c.ContainerPause(ctx, id, client.ContainerPauseOptions{}); err != nil {
 				return err
 			}
 			_, err := b.c.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})
-			return err
-		},
-		"another name": func(ctx context.Context, id string) error {
-			_, err := b.c.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: "secureclaw-other-" + token()})
 			return err
 		},
 		"killed": func(ctx context.Context, id string) error {
@@ -91,7 +99,8 @@ func TestReadyTouched(t *testing.T) {
 			}
 			return err
 		},
-	} {
+	})
+	for name, touch := range touches {
 		t.Run(name, func(t *testing.T) {
 			waiting := b.waits(t, b.task(t, "", ""))
 			if err := touch(t.Context(), waiting.id); err != nil {
@@ -325,21 +334,7 @@ func TestReadyComparedWithoutNews(t *testing.T) {
 	b := newReadyBed(t, 64<<20)
 	b.expect(b.task(t, "", ""))
 	b.wake()
-	for name, touch := range map[string]func(ctx context.Context, id string) error{
-		"other limits": func(ctx context.Context, id string) error {
-			pids := int64(1000)
-			_, err := b.c.ContainerUpdate(ctx, id, client.ContainerUpdateOptions{Resources: &container.Resources{PidsLimit: &pids}})
-			return err
-		},
-		"paused": func(ctx context.Context, id string) error {
-			_, err := b.c.ContainerPause(ctx, id, client.ContainerPauseOptions{})
-			return err
-		},
-		"another name": func(ctx context.Context, id string) error {
-			_, err := b.c.ContainerRename(ctx, id, client.ContainerRenameOptions{NewName: "secureclaw-other-" + token()})
-			return err
-		},
-	} {
+	for name, touch := range b.traces() {
 		t.Run(name, func(t *testing.T) {
 			task := b.task(t, "", "")
 			waiting := b.waits(t, task)

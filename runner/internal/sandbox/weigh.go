@@ -2,14 +2,12 @@ package sandbox
 
 import (
 	"context"
-	"encoding/json"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
-	api "github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
 )
 
@@ -47,7 +45,7 @@ func (s *Sandbox) Weigh(ctx context.Context, instance string) ([]Weight, error) 
 			w.PSS += pss("/proc", p)
 		}
 		if w.Cgroup == 0 {
-			w.Cgroup = statsMemory(ctx, c, found.ID)
+			w.Cgroup, _ = readUsage(ctx, c, found.ID) // 0 when the engine does not say either
 		}
 		out = append(out, w)
 	}
@@ -86,20 +84,6 @@ func number(path string) int64 {
 	data, _ := os.ReadFile(path)
 	n, _ := strconv.ParseInt(strings.TrimSpace(string(data)), 10, 64)
 	return n
-}
-
-// statsMemory asks the engine instead.
-func statsMemory(ctx context.Context, c *connection, id string) int64 {
-	got, err := c.ContainerStats(ctx, id, client.ContainerStatsOptions{})
-	if err != nil {
-		return 0
-	}
-	defer got.Body.Close()
-	var stats api.StatsResponse
-	if json.NewDecoder(got.Body).Decode(&stats) != nil {
-		return 0
-	}
-	return int64(stats.MemoryStats.Usage)
 }
 
 // pss is the proportional set size of a process, 0 when we may not see it.
